@@ -1,0 +1,76 @@
+package keystore
+
+import "github.com/onceleaf/onceleaf/lms"
+
+// Info is what may be known about a key: nothing secret.
+type Info struct {
+	Identity      Identity
+	PublicKey     lms.HSSPublicKey
+	Levels        []lms.ParameterSet // root first
+	Status        Status
+	Generation    uint64
+	Guard         string // its name
+	RootRemaining uint64 // free root leaves
+	Remaining     uint64 // message signatures left, at most 2^64-1
+	Transferable  bool
+	Private       []byte // the token's attributes of the private key object
+	Public        []byte // and of the public one; nil when there is none
+	Free          Spans
+	Given         []Transfer
+	Received      []Transfer
+	Receipt       []byte // of the last import; nil if there was none
+}
+
+// Transfer is a span of root leaves that went to another token or came from it.
+type Transfer struct {
+	ID           string `json:"id"`
+	Peer         string `json:"peer"` // serial number of the other token
+	Leaves       Spans  `json:"leaves"`
+	Acknowledged bool   `json:"acknowledged"`
+}
+
+// Keys is every key that is not destroyed. It works while locked and does not
+// wait for a signature under way.
+func (ks *Keystore) Keys() []Info {
+	ks.mu.RLock()
+	keys := ks.snapshotKeys()
+	ks.mu.RUnlock()
+	var infos []Info
+	for _, k := range keys {
+		if info := k.info(); info.Status != Destroyed {
+			infos = append(infos, info)
+		}
+	}
+	return infos
+}
+
+// Info is one key; tombstones too, whose Status is Destroyed.
+func (ks *Keystore) Info(id Identity) (Info, error) {
+	k, err := ks.key(id)
+	if err != nil {
+		return Info{}, err
+	}
+	return k.info(), nil
+}
+
+// Damaged are the records that New could not read. They are kept.
+func (ks *Keystore) Damaged() []error { return ks.damaged }
+
+func (k *key) info() Info {
+	s := *k.shown.Load()
+	pub, _ := s.publicKey() // valid: it was decoded with the record
+	info := Info{
+		Identity: k.id, PublicKey: pub, Levels: s.Levels, Status: s.Status, Generation: s.Generation,
+		Guard: k.ks.guard.Name(), RootRemaining: s.Free.Count(),
+		Remaining:    saturatingAdd(s.Remaining(), k.live.Load()),
+		Transferable: s.Transferable, Private: s.Private, Public: s.Public, Free: s.Free,
+	}
+	for _, g := range s.Given {
+		info.Given = append(info.Given, Transfer{g.Transfer, g.Peer, g.Leaves, g.Capsule == nil})
+	}
+	for _, a := range s.Received {
+		info.Received = append(info.Received, Transfer{a.Transfer, a.Peer, a.Leaves, true})
+		info.Receipt = a.Receipt
+	}
+	return info
+}

@@ -1,0 +1,325 @@
+// Package keystore keeps HSS private keys (RFC 8554) so that no leaf of any
+// tree ever signs two messages.
+//
+// Invariant: a leaf is used only after the record of its key says, durably,
+// that the leaf is gone. The state machine is in state.go, and reserve there is
+// the one function that takes a root leaf; key.commit is the one that makes a
+// change durable; key.sign shows the order of the steps of a signature.
+//
+// What is not promised: with NoGuard, a whole store that is put back to an
+// earlier state (a restored disk, a cloned machine, a copied folder) is not
+// noticed. A crash burns the leaves that were in memory: at most one leaf of the
+// root tree and all that was below it.
+package keystore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+
+	"github.com/onceleaf/onceleaf/lms"
+)
+
+// Keystore is the HSS keys of one token. All methods may be called from many
+// goroutines.
+type Keystore struct {
+	store Store
+	guard Guard
+	log   *slog.Logger
+
+	writing sync.Mutex // one change at a time: the guard counts them
+
+	mu      sync.RWMutex // guards what follows
+	master  MasterKey    // nil while locked
+	resting bool         // locking is under way: secrets are sealed, not opened
+	keys    map[Identity]*key
+
+	quarantined bool // set by New: the store went back, nothing may change
+	damaged     []error
+}
+
+// New loads every record of the store. A record that cannot be read is reported
+// by Damaged, kept, and left alone. If the guard shows that the store went back,
+// all keys are quarantined.
+func New(store Store, guard Guard, log *slog.Logger) (*Keystore, error) {
+	ks := &Keystore{store: store, guard: guard, log: log, keys: map[Identity]*key{}}
+	ids, err := store.List()
+	if err != nil {
+		return nil, fmt.Errorf("couldn't list the keys: %w", err)
+	}
+	highest := uint64(0)
+	for _, id := range ids {
+		if err := ks.load(id); err != nil {
+			ks.damaged = append(ks.damaged, err)
+			log.Error("a key record cannot be read; it is kept and not used", "key", id, "error", err)
+			continue
+		}
+		highest = max(highest, ks.keys[id].state.Mark)
+	}
+	return ks, ks.compareGuard(highest)
+}
+
+func (ks *Keystore) load(id Identity) error {
+	snap, s, err := ks.fetch(id)
+	if err != nil {
+		return err
+	}
+	k := &key{ks: ks, id: id}
+	k.adopt(snap, s)
+	ks.keys[id] = k
+	return nil
+}
+
+func (ks *Keystore) compareGuard(highest uint64) error {
+	back, err := wentBack(ks.guard, highest)
+	if err != nil || !back || len(ks.keys) == 0 {
+		return err
+	}
+	ks.log.Error("the store is older than its guard: every key is quarantined; keep all files for the investigation", "guard", ks.guard.Name())
+	ks.quarantined = true // in memory alone: the store stays as it was found
+	for _, k := range ks.keys {
+		k.adopt(k.snap, quarantine(k.state))
+	}
+	return nil
+}
+
+// fetch reads a record and checks that it belongs to id.
+func (ks *Keystore) fetch(id Identity) (Snapshot, State, error) {
+	snap, err := ks.store.Fetch(id)
+	if err != nil {
+		return nil, State{}, err
+	}
+	s, err := decode(snap.Record())
+	if err != nil {
+		return nil, State{}, fmt.Errorf("couldn't read key %s: %w", id, err)
+	}
+	pub, err := s.publicKey()
+	if err != nil || IdentityOf(pub) != id {
+		return nil, State{}, fmt.Errorf("%w: the record of key %s is of another key", ErrDamaged, id)
+	}
+	return snap, s, nil
+}
+
+// stamp gives next its generation and mark, and checks the step.
+func (ks *Keystore) stamp(last, next State) (State, error) {
+	current, err := ks.guard.Current()
+	if err != nil {
+		return next, fmt.Errorf("couldn't read guard %s: %w", ks.guard.Name(), err)
+	}
+	next.Generation, next.Mark = last.Generation+1, current+1
+	return next, last.follows(next)
+}
+
+// Unlock gives the keystore the master key, which it keeps and later wipes.
+func (ks *Keystore) Unlock(master MasterKey) {
+	ks.mu.Lock()
+	defer ks.mu.Unlock()
+	Wipe(ks.master)
+	ks.master, ks.resting = master, false
+}
+
+// Lock parks the lower trees of every key and wipes all secrets. If a key cannot
+// be parked its lower trees are burned, and an error says so; the keystore is
+// locked all the same.
+func (ks *Keystore) Lock() error {
+	ks.mu.Lock()
+	ks.resting = true
+	keys := ks.snapshotKeys()
+	ks.mu.Unlock()
+	var errs []error
+	for _, k := range keys {
+		if err := k.rest(); err != nil {
+			ks.log.Error("couldn't park the lower trees; their leaves are burned", "key", k.id, "error", err)
+			errs = append(errs, err)
+		}
+	}
+	ks.mu.Lock()
+	defer ks.mu.Unlock()
+	Wipe(ks.master)
+	ks.master = nil
+	return errors.Join(errs...)
+}
+
+// snapshotKeys is every key, in order of identity. The caller holds mu.
+func (ks *Keystore) snapshotKeys() []*key {
+	keys := make([]*key, 0, len(ks.keys))
+	for _, k := range ks.keys {
+		keys = append(keys, k)
+	}
+	slices.SortFunc(keys, func(a, b *key) int { return slices.Compare(a.id[:], b.id[:]) })
+	return keys
+}
+
+func (ks *Keystore) key(id Identity) (*key, error) {
+	ks.mu.RLock()
+	defer ks.mu.RUnlock()
+	k, ok := ks.keys[id]
+	if !ok {
+		return nil, fmt.Errorf("%w: %s", ErrNoKey, id)
+	}
+	return k, nil
+}
+
+// held returns the key with its lock taken; the caller unlocks k.mu.
+func (ks *Keystore) held(id Identity) (*key, error) {
+	k, err := ks.key(id)
+	if err != nil {
+		return nil, err
+	}
+	if ks.quarantined {
+		return nil, ErrQuarantined
+	}
+	k.mu.Lock()
+	return k, nil
+}
+
+// sealSecret seals with the master key; it works until Lock has parked all.
+func (ks *Keystore) sealSecret(secret, context []byte) ([]byte, error) {
+	ks.mu.RLock()
+	defer ks.mu.RUnlock()
+	if ks.master == nil {
+		return nil, ErrLocked
+	}
+	return ks.master.Seal(secret, context)
+}
+
+func (ks *Keystore) unseal(sealed, context []byte) ([]byte, error) {
+	ks.mu.RLock()
+	defer ks.mu.RUnlock()
+	if ks.master == nil || ks.resting {
+		return nil, ErrLocked
+	}
+	return ks.master.Open(sealed, context)
+}
+
+// rootContext names the sealed SEED of the root tree.
+func (id Identity) rootContext() []byte { return fmt.Appendf(nil, "onceleaf root seed/1 %s", id) }
+
+// treeContext names the sealed SEED of a parked tree.
+func (id Identity) treeContext(level int, i []byte) []byte {
+	return fmt.Appendf(nil, "onceleaf lower seed/1 %s %d %x", id, level, i)
+}
+
+// Spec is what Generate makes.
+type Spec struct {
+	Levels       []lms.ParameterSet // root first
+	Transferable bool
+	// Private and Public render the token's attributes of the two objects from
+	// the new public key; Public may be nil: the token keeps no public object.
+	Private, Public func(lms.HSSPublicKey) []byte
+}
+
+// Generate makes a key from fresh random I and SEED. One durable write makes
+// the whole key pair, after the root tree is built: what is cut off before it
+// leaves nothing.
+func (ks *Keystore) Generate(ctx context.Context, spec Spec) (Identity, error) {
+	if err := ValidLevels(spec.Levels); err != nil {
+		return Identity{}, err
+	}
+	root, err := newTree(ctx, spec.Levels[0])
+	if err != nil {
+		return Identity{}, fmt.Errorf("couldn't generate the root tree: %w", err)
+	}
+	defer Wipe(root.seed)
+	pub := lms.HSSPublicKey{Levels: len(spec.Levels), Root: root.tree.PublicKey()}
+	s := State{
+		PublicKey: pub.Bytes(), Levels: spec.Levels, Status: Active, Transferable: spec.Transferable,
+		Free: Spans{{0, spec.Levels[0].Leaves()}}, Held: Spans{{0, spec.Levels[0].Leaves()}},
+		Private: spec.Private(pub),
+	}
+	if spec.Public != nil {
+		s.Public = spec.Public(pub)
+	}
+	id := IdentityOf(pub)
+	if s.Seed, err = ks.sealSecret(root.seed, id.rootContext()); err == nil {
+		err = ks.create(id, s, root.tree)
+	}
+	if err != nil {
+		root.tree.Wipe()
+	}
+	return id, err
+}
+
+// create stores the first state of a key; the new key keeps its root tree. On
+// an error the outcome is unknown: the key may appear, complete, when the store
+// is next opened.
+func (ks *Keystore) create(id Identity, s State, root *lms.Tree) error {
+	if ks.quarantined {
+		return ErrQuarantined
+	}
+	ks.writing.Lock()
+	defer ks.writing.Unlock()
+	s, err := ks.stamp(State{PublicKey: s.PublicKey, Levels: s.Levels}, s)
+	if err != nil {
+		return err
+	}
+	record, err := s.encode()
+	if err != nil {
+		return err
+	}
+	snap, err := ks.store.Create(id, record)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrStore, err)
+	}
+	if err := ks.guard.Advance(s.Mark); err != nil {
+		return fmt.Errorf("%w: guard %s: %w", ErrStore, ks.guard.Name(), err)
+	}
+	k := &key{ks: ks, id: id, root: root}
+	k.adopt(snap, s)
+	ks.mu.Lock()
+	defer ks.mu.Unlock()
+	if ks.resting || ks.master == nil {
+		k.forget() // locked while the key was made
+	}
+	ks.keys[id] = k
+	return nil
+}
+
+// Sign makes one HSS signature of message (RFC 8554 section 6.2) and costs one
+// one-time key. On an error there is no signature; a leaf that was taken for it
+// is burned. ErrExhausted, ErrLocked, ErrQuarantined, ErrNoKey, ErrStore.
+func (ks *Keystore) Sign(ctx context.Context, id Identity, message []byte) ([]byte, error) {
+	k, err := ks.held(id)
+	if err != nil {
+		return nil, err
+	}
+	defer k.mu.Unlock()
+	return k.sign(ctx, message)
+}
+
+// Usable is nil if Sign would find a leaf: else ErrExhausted, ErrQuarantined or
+// ErrNoKey. It takes nothing and waits for nobody.
+func (ks *Keystore) Usable(id Identity) error {
+	k, err := ks.key(id)
+	if err != nil {
+		return err
+	}
+	return k.usable()
+}
+
+// SetAttributes replaces the token's attributes of a key pair; a nil public
+// removes the public key object.
+func (ks *Keystore) SetAttributes(id Identity, private, public []byte) error {
+	k, err := ks.held(id)
+	if err != nil {
+		return err
+	}
+	defer k.mu.Unlock()
+	return k.change(func(s State) (State, error) { return annotate(s, private, public) })
+}
+
+// Destroy burns every leaf that is left and erases the secrets, for good. The
+// record stays as a tombstone: the ledger that keeps old capsules out. Capsules
+// that were not acknowledged yet cannot be written out again afterwards.
+func (ks *Keystore) Destroy(id Identity) error {
+	k, err := ks.held(id)
+	if err != nil {
+		return err
+	}
+	defer k.mu.Unlock()
+	k.forget()
+	return k.change(func(s State) (State, error) { return destroy(s), nil })
+}

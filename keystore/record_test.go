@@ -1,0 +1,106 @@
+package keystore
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+)
+
+const exampleRecord = "../docs/spec/record.example"
+
+// exampleState is the state behind docs/spec/record.example.
+func exampleState() State {
+	s := newState(2)
+	s.Generation, s.Mark = 7, 1
+	s.Free = Spans{{3, 16}}
+	s.Parked = []ParkedTree{{I: bytes.Repeat([]byte{1}, 16), Seed: []byte("sealed seed"), Root: make([]byte, 32), Next: 5,
+		Signature: make([]byte, setH5W8.SignatureSize())}}
+	s.Given = []Gift{{Transfer: "000102030405060708090a0b0c0d0e0f", Peer: "b7d01c2a9f3e4455", Leaves: Spans{{16, 32}}, Capsule: []byte("capsule file"), Proof: make([]byte, 32)}}
+	s.Private, s.Public = []byte(`{"label":"release key"}`), []byte(`{"label":"release key"}`)
+	return s
+}
+
+func TestRecordExample(t *testing.T) {
+	want, err := exampleState().encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if os.Getenv("UPDATE_EXAMPLES") != "" {
+		if err := os.WriteFile(exampleRecord, want, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(exampleRecord)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Error("docs/spec/record.example is not what this code writes; a changed format needs a new version")
+	}
+	if s, err := decode(got); err != nil || s.Parked[0].Next != 5 {
+		t.Errorf("couldn't read the example: %v", err)
+	}
+}
+
+func TestDecodeRefuses(t *testing.T) {
+	good, err := exampleState().encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	resum := func(change func(string) string) []byte {
+		text := change(string(good[bytes.IndexByte(good, '\n')+1:]))
+		return frame([]byte(text))
+	}
+	replace := func(old, new string) []byte {
+		return resum(func(s string) string {
+			if !strings.Contains(s, old) {
+				t.Fatalf("the example has no %s", old)
+			}
+			return strings.Replace(s, old, new, 1)
+		})
+	}
+	for name, c := range map[string]struct {
+		record []byte
+		want   error
+	}{
+		"empty":                 {nil, ErrVersion},
+		"another version":       {bytes.Replace(good, []byte("key/1"), []byte("key/2"), 1), ErrVersion},
+		"truncated":             {good[:len(good)-1], ErrDamaged},
+		"one bit":               {bytes.Replace(good, []byte(`"from":3`), []byte(`"from":2`), 1), ErrDamaged},
+		"unknown field":         {replace(`"status"`, `"extra":1,"status"`), ErrDamaged},
+		"blank":                 {replace(`"mark":1`, `"mark": 1`), ErrDamaged},
+		"field twice":           {replace(`"mark":1`, `"mark":1,"mark":1`), ErrDamaged},
+		"trailing":              {resum(func(s string) string { return s + "{}" }), ErrDamaged},
+		"free and given":        {replace(`"from":3,"to":16`, `"from":3,"to":17`), ErrDamaged},
+		"free and not held":     {replace(`"held":[{"from":0`, `"held":[{"from":4`), ErrDamaged},
+		"next beyond the tree":  {replace(`"next":5`, `"next":33`), ErrDamaged},
+		"unknown parameter set": {replace(`LMS_SHA256_M32_H5/`, `LMS_SHA256_M32_H6/`), ErrDamaged},
+		"oversized":             {append([]byte(recordMagic), make([]byte, maxRecord+2000)...), ErrDamaged},
+	} {
+		if _, err := decode(c.record); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", name, err, c.want)
+		}
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	example, err := os.ReadFile(exampleRecord)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(example)
+	f.Add([]byte(recordMagic))
+	f.Fuzz(func(t *testing.T, record []byte) {
+		for _, record := range [][]byte{record, frame(record)} {
+			s, err := decode(record)
+			if err != nil {
+				continue
+			}
+			if again, err := s.encode(); err != nil || !bytes.Equal(again, record) {
+				t.Fatalf("decode and encode differ: %v", err)
+			}
+		}
+	})
+}

@@ -1,0 +1,46 @@
+package keystore
+
+// Snapshot is one version of a record as a Store gave it out. Only a Store
+// makes snapshots, so that nobody can replace a record that they have not seen.
+type Snapshot interface {
+	Identity() Identity
+	// Record is the record's bytes; the caller must not change them.
+	Record() []byte
+}
+
+// Store keeps one record per key identity.
+//
+// Duties of an implementation: Replace and Create are atomic, and must not
+// return nil until the record is durable. Replace refuses with ErrStale unless
+// the stored record is still the one in old. Any other error of Replace or
+// Create leaves the outcome unknown: the caller burns what the change would have
+// reserved and fetches anew. A store that is missing where one is expected is an
+// error at opening, never a fresh start.
+type Store interface {
+	// Fetch is the present version of a record, or ErrNoKey.
+	Fetch(id Identity) (Snapshot, error)
+	Replace(old Snapshot, record []byte) (Snapshot, error)
+	// Create stores the first record of an identity, or answers ErrStale.
+	Create(id Identity, record []byte) (Snapshot, error)
+	// List is every identity that has a record, tombstones too.
+	List() ([]Identity, error)
+}
+
+// Shelf keeps the token's own small named values beside the records.
+type Shelf interface {
+	// Read is the value of a name, nil if there is none.
+	Read(name string) ([]byte, error)
+	// Names are the names that begin with prefix, sorted.
+	Names(prefix string) ([]string, error)
+	// Write stores all the changes or none, durably; a nil value deletes.
+	Write(changes map[string][]byte) error
+}
+
+// version is the Snapshot of the stores in this package.
+type version struct {
+	id     Identity
+	record []byte
+}
+
+func (v version) Identity() Identity { return v.id }
+func (v version) Record() []byte     { return v.record }
