@@ -4,8 +4,8 @@
 //
 // It is pure: no files, no clock, no randomness, no state beyond the values it is given. Whoever signs answers for the
 // invariant of stateful signatures, that no leaf of a tree ever signs two messages; package keystore does. What this
-// package promises: what verifies is exactly what the standards accept, parsers take any bytes without a panic and
-// without memory beyond the size of the input, and what parses encodes to the same bytes.
+// package promises: what verifies is exactly what the standards accept; parsers take any bytes without a panic and
+// allocate in proportion to the bytes given, never to a length that these announce; what parses encodes to the same bytes.
 //
 // Not promised: constant time (the messages and the public values that LM-OTS works on are public; SEED enters whole
 // hashes only) and that no copy of a secret remains in memory, since Go may move stacks and copy values.
