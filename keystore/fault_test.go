@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/onceleaf/onceleaf/lms"
 )
@@ -228,5 +230,50 @@ func TestRecordGoesBackUnderUs(t *testing.T) {
 	disk.records[id] = old
 	if _, err := d.Sign(t.Context(), id, nil); !errors.Is(err, ErrDamaged) {
 		t.Errorf("Sign: %v, want ErrDamaged", err)
+	}
+}
+
+// hooked is a store that lets a test act in the middle of a change.
+type hooked struct {
+	Store
+	during func()
+}
+
+func (h *hooked) Replace(old Snapshot, record []byte) (Snapshot, error) {
+	if h.during != nil {
+		h.during()
+	}
+	return h.Store.Replace(old, record)
+}
+
+// TestNoKeyWakesWhileLocking: a key that was parked is not opened again while
+// Lock parks the next one; what it took out would be in memory after Lock.
+func TestNoKeyWakesWhileLocking(t *testing.T) {
+	h := &hooked{Store: NewVolatile()}
+	d := newDesk(t, h)
+	ids := []Identity{d.generate(levels(2)...), d.generate(levels(2)...)}
+	slices.SortFunc(ids, func(a, b Identity) int { return slices.Compare(a[:], b[:]) })
+	for _, id := range ids {
+		d.sign(id)
+	}
+	writes, woken := 0, make(chan error, 1)
+	h.during = func() {
+		if writes++; writes == 2 { // the first key is at rest by now
+			go func() {
+				_, err := d.Sign(context.Background(), ids[0], nil)
+				woken <- err
+			}()
+			select {
+			case err := <-woken:
+				woken <- err
+			case <-time.After(10 * time.Second): // it waits for this very write
+				woken <- errors.New("the key was opened")
+			}
+		}
+	}
+	must(t, d.Lock())
+	h.during = nil
+	if err := <-woken; !errors.Is(err, ErrLocked) {
+		t.Errorf("Sign while locking: %v, want ErrLocked", err)
 	}
 }
