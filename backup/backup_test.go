@@ -155,6 +155,8 @@ func TestPartitionRefuses(t *testing.T) {
 	own, other := a.request(SchemeHPKE).Request(), b.request(SchemeHPKE).Request()
 	fixed, err := a.Generate(t.Context(), keystore.Spec{Levels: []lms.ParameterSet{setH5W4}, Private: blob})
 	must(t, err)
+	elsewhere := b.request(SchemeHPKE).Request()
+	a.give(a.generate(1), elsewhere, 2)
 	for name, c := range map[string]struct {
 		id    keystore.Identity
 		req   *Request
@@ -164,6 +166,7 @@ func TestPartitionRefuses(t *testing.T) {
 		"to itself":             {id, own, 0, ErrNotForUs},
 		"more than there are":   {id, other, 33, keystore.ErrExhausted},
 		"not made transferable": {fixed, other, 0, keystore.ErrNotTransferable},
+		"answered elsewhere":    {id, elsewhere, 0, ErrNotForUs},
 		"no such key":           {keystore.Identity{}, other, 0, keystore.ErrNoKey},
 	} {
 		before, _ := a.Info(c.id)

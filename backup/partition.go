@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"slices"
 
 	"github.com/onceleaf/onceleaf/keystore"
 	"github.com/onceleaf/onceleaf/lms"
@@ -18,7 +19,8 @@ const receiptKeySize = 32
 // again gives the same bytes, until the receipt is acknowledged. An error from
 // keystore: ErrNotTransferable, ErrExhausted (fewer than two leaves left),
 // ErrAcknowledged, ErrLocked, ErrStore (the outcome is unknown: ask again with
-// the same request); or ErrNotForUs if the request is this token's own.
+// the same request); or ErrNotForUs if the request is this token's own, or was
+// answered with leaves of another key: its transfer key opens one capsule.
 func Partition(ctx context.Context, ks *keystore.Keystore, id keystore.Identity, req *Request, source Party, count uint64) ([]byte, error) {
 	header, err := newHeader(ks, id, req, source)
 	if err != nil {
@@ -42,10 +44,23 @@ func newHeader(ks *keystore.Keystore, id keystore.Identity, req *Request, source
 	if req.Destination().Serial == source.Serial {
 		return capsuleHeader{}, fmt.Errorf("%w: the request comes from the token that holds the key", ErrNotForUs)
 	}
+	if answeredByOther(ks, id, req) {
+		return capsuleHeader{}, fmt.Errorf("%w: the request was answered with leaves of another key", ErrNotForUs)
+	}
 	return capsuleHeader{
 		Format: capsuleFormat, Transfer: req.ID(), Request: digest(req.text), Scheme: req.Scheme(),
 		Source: source, Destination: req.Destination(), PublicKey: info.PublicKey.Bytes(), Levels: info.Levels,
 	}, nil
+}
+
+func answeredByOther(ks *keystore.Keystore, id keystore.Identity, req *Request) bool {
+	for _, info := range ks.Keys() {
+		answered := func(t keystore.Transfer) bool { return t.ID == req.ID() }
+		if info.Identity != id && slices.ContainsFunc(info.Given, answered) {
+			return true
+		}
+	}
+	return false
 }
 
 // sealCapsule writes the capsule file and says what its receipt must prove.

@@ -5,15 +5,19 @@
 // sees the old file or none, never a part of the new one.
 //
 // The system calls of a replacement are: open a temporary file in the same
-// folder, write, fsync, rename (or link, for Create), fsync of the folder. What
-// is not promised: a disk that acknowledges a write it keeps in a volatile cache
-// can still lose it, and a failed fsync leaves the outcome unknown.
+// folder, write, fsync, rename (for a new file one that refuses to replace),
+// fsync of the folder. What is not promised: a disk that acknowledges a write it
+// keeps in a volatile cache can still lose it, and a failed fsync leaves the
+// outcome unknown.
 package durable
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"golang.org/x/sys/unix"
 )
 
 // Write replaces the file at path with data, atomically.
@@ -24,7 +28,7 @@ func Write(path string, data []byte, mode os.FileMode) error {
 // Create is Write for a file that must not exist yet: it fails with an error
 // that wraps fs.ErrExist, and touches nothing, if there is one.
 func Create(path string, data []byte, mode os.FileMode) error {
-	return place(path, data, mode, os.Link)
+	return place(path, data, mode, renameNew)
 }
 
 // place writes a temporary file and gives it its name with the call put.
@@ -33,8 +37,8 @@ func place(path string, data []byte, mode os.FileMode, put func(from, to string)
 	if err != nil {
 		return fmt.Errorf("couldn't write %s: %w", path, err)
 	}
-	defer os.Remove(tmp) // after a link; after a rename there is nothing to remove
 	if err := put(tmp, path); err != nil {
+		os.Remove(tmp)
 		return fmt.Errorf("couldn't write %s: %w", path, err)
 	}
 	return SyncFolder(filepath.Dir(path))
@@ -61,20 +65,40 @@ func writeTemporary(folder string, data []byte, mode os.FileMode) (name string, 
 	return f.Name(), f.Sync()
 }
 
-// Publish gives a finished file its final name: fsync, link, fsync of the
-// folder, and the temporary name is removed. It fails with an error that wraps
-// fs.ErrExist if path is taken.
+// renameNew renames a file to a name that must be free. A file system without
+// such a rename gets a link instead, and one without either (some network file
+// systems) an error.
+func renameNew(from, to string) error {
+	err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)
+	if !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOSYS) {
+		return err
+	}
+	if err := os.Link(from, to); err != nil {
+		return err
+	}
+	return os.Remove(from)
+}
+
+// Publish gives a finished file its final name, durably. It fails with an error
+// that wraps fs.ErrExist if path is taken.
 func Publish(temporary, path string) error {
 	if err := syncFile(temporary); err != nil {
 		return fmt.Errorf("couldn't sync %s: %w", temporary, err)
 	}
-	if err := os.Link(temporary, path); err != nil {
+	if err := renameNew(temporary, path); err != nil {
 		return fmt.Errorf("couldn't publish %s: %w", path, err)
 	}
-	if err := os.Remove(temporary); err != nil {
-		return fmt.Errorf("couldn't remove %s: %w", temporary, err)
-	}
 	return SyncFolder(filepath.Dir(path))
+}
+
+// Probe reports why a new file could not be written in a folder, if so; it
+// leaves nothing there.
+func Probe(folder string) error {
+	tmp, err := writeTemporary(folder, nil, 0o600)
+	if err != nil {
+		return fmt.Errorf("couldn't write in folder %s: %w", folder, err)
+	}
+	return os.Remove(tmp)
 }
 
 // MkdirAll makes a folder and its missing parents, each of them durably.

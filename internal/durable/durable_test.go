@@ -81,3 +81,16 @@ func onlyFile(t *testing.T, path string, mode os.FileMode) {
 		t.Fatalf("mode %v, want %v", info.Mode().Perm(), mode)
 	}
 }
+
+func TestProbe(t *testing.T) {
+	dir := t.TempDir()
+	if err := Probe(dir); err != nil {
+		t.Fatal(err)
+	}
+	if entries, _ := os.ReadDir(dir); len(entries) != 0 {
+		t.Errorf("left %v behind", entries)
+	}
+	if err := Probe(filepath.Join(dir, "no")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("missing folder: %v, want fs.ErrNotExist", err)
+	}
+}

@@ -1,0 +1,80 @@
+# Two commands take a fresh Debian 12 machine with Go, gcc, make and root to the end: `make demo` and `make test`.
+
+GO = go
+# A checkout may belong to another user, and then git refuses to say which version it is.
+export GOFLAGS += -buildvcs=false
+VERSION = $(shell git describe --always --dirty 2>/dev/null || echo unknown)
+LIBRARY = build/libonceleaf-embedded.so
+
+# Only the three names of exports.map leave the library, and its own calls stay inside it (-Bsymbolic-functions), so
+# that it can live beside any other PKCS#11 or Go library. The linker wants the map's absolute path.
+LIBRARY_LDFLAGS = -extldflags '-Wl,--version-script=$(CURDIR)/cgo/embedded/exports.map -Wl,-Bsymbolic-functions -Wl,-z,now -Wl,-z,nodelete'
+
+# What the tests and the demo drive the library with: PKCS#11 clients (opensc, p11-kit), another HSS
+# verifier (Bouncy Castle on Java), firmware to sign (seabios), and strace to fail system calls.
+PACKAGES = opensc p11-kit openjdk-17-jdk-headless libbcprov-java seabios strace
+
+# Packages in which threads meet; the race detector costs too much for the rest.
+RACE = ./keystore/... ./token/... ./p11module/... ./backup/... ./internal/...
+
+FUZZTIME = 10s
+
+.PHONY: help deps build test check race sanitize demo fuzz clean
+
+help:
+	@echo 'make demo      the whole story on this machine: a token, a key, signatures, a second token'
+	@echo 'make test      everything: format, vet, staticcheck, all tests, race detector, address sanitizer'
+	@echo 'make build     $(LIBRARY) and build/onceleaf'
+	@echo 'make deps      the Debian packages that tests and demo need (installs them when run as root)'
+	@echo 'make fuzz      each fuzz target for FUZZTIME=$(FUZZTIME)'
+	@echo 'make clean     remove build/'
+
+deps:
+	@command -v dpkg-query >/dev/null || { echo 'not Debian: please install what these packages hold: $(PACKAGES)'; exit 0; }; \
+	missing=''; \
+	for package in $(PACKAGES); do \
+		dpkg-query -W -f '$${db:Status-Abbrev}' $$package 2>/dev/null | grep -q '^ii' || missing="$$missing $$package"; \
+	done; \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if [ "$$(id -u)" != 0 ]; then echo "missing Debian packages, please run: apt-get install$$missing"; exit 1; fi; \
+	apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $$missing
+
+build:
+	mkdir -p build
+	$(GO) build -trimpath -buildmode=c-shared -ldflags "-s -w $(LIBRARY_LDFLAGS)" -o $(LIBRARY) ./cgo/embedded
+	rm -f build/libonceleaf-embedded.h
+	$(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o build/onceleaf ./cmd/onceleaf
+
+test: deps build check
+	$(GO) test -count=1 ./...
+	$(MAKE) --no-print-directory race sanitize
+
+check:
+	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt: $$unformatted"; exit 1; fi
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+race:
+	$(GO) test -count=1 -race $(RACE)
+
+# The C programs of softhsm-tests with the address sanitizer, in them and in the library: it sees a write of Go code
+# beyond a caller's buffer.
+sanitize: deps
+	mkdir -p build/sanitize
+	$(GO) build -trimpath -asan -buildmode=c-shared -ldflags "$(LIBRARY_LDFLAGS)" -o build/sanitize/libonceleaf-embedded.so ./cgo/embedded
+	ONCELEAF_MODULE="$(CURDIR)/build/sanitize/libonceleaf-embedded.so" ONCELEAF_SANITIZE=address,undefined ASAN_OPTIONS=detect_leaks=0 \
+		$(GO) test -count=1 -run '^TestHost' ./softhsm-tests
+
+demo: deps build
+	docs/demo/run
+
+fuzz: build
+	@set -e; for package in $$($(GO) list ./...); do \
+		for target in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz'); do \
+			echo "$$package $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
+		done; \
+	done
+
+clean:
+	rm -rf build

@@ -1,0 +1,39 @@
+package p11module
+
+import (
+	"github.com/onceleaf/onceleaf/internal/ck"
+	"github.com/onceleaf/onceleaf/token"
+)
+
+// GenerateKeyPair is C_GenerateKeyPair: CKM_HSS_KEY_PAIR_GEN, and CKM_ONCELEAF_TRANSFER_KEY_PAIR_GEN at a destination.
+func (m *Module) GenerateKeyPair(h ck.SessionHandle, mechanism Mechanism, public, private []Attribute) (pub, priv ck.ObjectHandle, rv ck.RV) {
+	rv = m.runInSession("C_GenerateKeyPair", h, func(l *library, s *session) error {
+		pubID, privID, err := l.generate(s, mechanism, fromApplication(public), fromApplication(private))
+		if err != nil {
+			return err
+		}
+		pub, priv = l.handles.of(s, pubID), l.handles.of(s, privID)
+		return nil
+	})
+	return pub, priv, rv
+}
+
+func (l *library) generate(s *session, mechanism Mechanism, public, private []token.Attribute) (pub, priv token.ObjectID, err error) {
+	switch mechanism.Type {
+	case ck.CKM_HSS_KEY_PAIR_GEN:
+		if err := mechanism.noParameter(); err != nil {
+			return "", "", err
+		}
+		return s.token.GenerateHSS(l.ctx, s.asker(), public, private)
+	case ck.CKM_ONCELEAF_TRANSFER_KEY_PAIR_GEN:
+		scheme, given, err := mechanism.ulongParameter()
+		if err != nil {
+			return "", "", err
+		}
+		if !given {
+			scheme = ck.TRANSFER_HPKE
+		}
+		return s.token.GenerateTransferKey(s.asker(), scheme, public, private)
+	}
+	return "", "", ck.CKR_MECHANISM_INVALID
+}

@@ -1,0 +1,168 @@
+package p11module
+
+import (
+	"github.com/onceleaf/onceleaf/internal/ck"
+	"github.com/onceleaf/onceleaf/token"
+)
+
+// CreateObject is C_CreateObject: HSS public keys and transfer requests.
+func (m *Module) CreateObject(h ck.SessionHandle, template []Attribute) (object ck.ObjectHandle, rv ck.RV) {
+	rv = m.runInSession("C_CreateObject", h, func(l *library, s *session) error {
+		id, err := s.token.Create(s.asker(), fromApplication(template))
+		if err == nil {
+			object = l.handles.of(s, id)
+		}
+		return err
+	})
+	return object, rv
+}
+
+// CopyObject is C_CopyObject. Nothing is copied: CKR_ACTION_PROHIBITED for what is not copyable, which every private
+// key is, else CKR_FUNCTION_NOT_SUPPORTED.
+func (m *Module) CopyObject(h ck.SessionHandle, object ck.ObjectHandle, _ []Attribute) (ck.ObjectHandle, ck.RV) {
+	return 0, m.runInSession("C_CopyObject", h, func(l *library, s *session) error {
+		id, err := l.handles.object(s, object, ck.CKR_OBJECT_HANDLE_INVALID)
+		if err != nil {
+			return err
+		}
+		copyable, err := s.token.Read(id, []ck.AttributeType{ck.CKA_COPYABLE})
+		if err != nil {
+			return err
+		}
+		if string(copyable[0].Value) != string(token.Bool(true)) {
+			return ck.CKR_ACTION_PROHIBITED
+		}
+		return ck.CKR_FUNCTION_NOT_SUPPORTED
+	})
+}
+
+// DestroyObject is C_DestroyObject.
+func (m *Module) DestroyObject(h ck.SessionHandle, object ck.ObjectHandle) ck.RV {
+	return m.runInSession("C_DestroyObject", h, func(l *library, s *session) error {
+		id, err := l.handles.object(s, object, ck.CKR_OBJECT_HANDLE_INVALID)
+		if err != nil {
+			return err
+		}
+		if err := s.token.Destroy(s.asker(), id); err != nil {
+			return err
+		}
+		l.handles.drop(s.slot, id)
+		return nil
+	})
+}
+
+// GetAttributeValue is C_GetAttributeValue. Every query is answered, whatever the others gave; the result is that of
+// the first one that went wrong.
+func (m *Module) GetAttributeValue(h ck.SessionHandle, object ck.ObjectHandle, queries []AttributeQuery) (results []AttributeResult, rv ck.RV) {
+	rv = m.runInSession("C_GetAttributeValue", h, func(l *library, s *session) error {
+		id, err := l.handles.object(s, object, ck.CKR_OBJECT_HANDLE_INVALID)
+		if err != nil {
+			return err
+		}
+		wanted := make([]ck.AttributeType, len(queries))
+		for i, q := range queries {
+			wanted[i] = q.Type
+		}
+		readings, err := s.token.Read(id, wanted)
+		if err != nil {
+			return err
+		}
+		results = make([]AttributeResult, len(queries))
+		for i, q := range queries {
+			if wrong := results[i].fill(q, readings[i]); err == nil {
+				err = wrong
+			}
+		}
+		return err
+	})
+	return results, rv
+}
+
+// fill answers one query.
+func (r *AttributeResult) fill(q AttributeQuery, reading token.Reading) error {
+	r.Length = ck.UNAVAILABLE
+	length := uint64(len(reading.Value))
+	switch {
+	case reading.Err != nil:
+		return reading.Err
+	case q.Query:
+		r.Length = length
+	case q.Room < length:
+		return ck.CKR_BUFFER_TOO_SMALL
+	default:
+		r.Value, r.Length = swapUlongs(q.Type, reading.Value), length
+	}
+	return nil
+}
+
+// SetAttributeValue is C_SetAttributeValue: all of the template or nothing.
+func (m *Module) SetAttributeValue(h ck.SessionHandle, object ck.ObjectHandle, template []Attribute) ck.RV {
+	return m.runInSession("C_SetAttributeValue", h, func(l *library, s *session) error {
+		id, err := l.handles.object(s, object, ck.CKR_OBJECT_HANDLE_INVALID)
+		if err != nil {
+			return err
+		}
+		return s.token.Change(s.asker(), id, fromApplication(template))
+	})
+}
+
+// GetObjectSize is C_GetObjectSize. How many bytes an object takes is not known: ck.UNAVAILABLE.
+func (m *Module) GetObjectSize(h ck.SessionHandle, object ck.ObjectHandle) (uint64, ck.RV) {
+	return ck.UNAVAILABLE, m.runInSession("C_GetObjectSize", h, func(l *library, s *session) error {
+		id, err := l.handles.object(s, object, ck.CKR_OBJECT_HANDLE_INVALID)
+		if err != nil {
+			return err
+		}
+		_, err = s.token.Read(id, nil)
+		return err
+	})
+}
+
+// search is a C_FindObjects in progress: the objects that are still to be given.
+type search struct{ found []ck.ObjectHandle }
+
+// FindObjectsInit is C_FindObjectsInit. What it finds is settled now. A template with attributes that nothing here has
+// finds nothing, and is no error.
+func (m *Module) FindObjectsInit(h ck.SessionHandle, template []Attribute) ck.RV {
+	return m.runInSession("C_FindObjectsInit", h, func(l *library, s *session) error {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.search != nil {
+			return ck.CKR_OPERATION_ACTIVE
+		}
+		found := &search{}
+		for _, id := range s.token.Find(fromApplication(template)) {
+			found.found = append(found.found, l.handles.of(s, id))
+		}
+		s.search = found
+		return nil
+	})
+}
+
+// FindObjects is C_FindObjects: at most max more objects, none when all were given.
+func (m *Module) FindObjects(h ck.SessionHandle, max uint64) (objects []ck.ObjectHandle, rv ck.RV) {
+	rv = m.runInSession("C_FindObjects", h, func(_ *library, s *session) error {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.search == nil {
+			return ck.CKR_OPERATION_NOT_INITIALIZED
+		}
+		n := min(max, uint64(len(s.search.found)))
+		objects, s.search.found = s.search.found[:n], s.search.found[n:]
+		return nil
+	})
+	return objects, rv
+}
+
+// FindObjectsFinal is C_FindObjectsFinal.
+func (m *Module) FindObjectsFinal(h ck.SessionHandle) ck.RV {
+	return m.runInSession("C_FindObjectsFinal", h, func(_ *library, s *session) error {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.search == nil {
+			return ck.CKR_OPERATION_NOT_INITIALIZED
+		}
+		s.search = nil
+		return nil
+	})
+}

@@ -1,0 +1,225 @@
+package p11module
+
+import (
+	"bytes"
+	"slices"
+	"testing"
+
+	"github.com/onceleaf/onceleaf/internal/ck"
+)
+
+// One call with all kinds of queries: each is answered, the result is that of the first that went wrong.
+func TestGetAttributeValue(t *testing.T) {
+	b, h := newUserBench(t)
+	_, priv := b.generate(h, true, h5w8)
+	results, rv := b.m.GetAttributeValue(h, priv, []AttributeQuery{
+		{ck.CKA_KEY_TYPE, Output{Room: 8}},
+		{ck.CKA_LABEL, Output{Query: true}},
+		{ck.CKA_VALUE, Output{Query: true}},
+		{0x4711, Output{Room: 100}},
+		{ck.CKA_LABEL, Output{Room: 2}},
+		{ck.CKA_LABEL, Output{Room: 3}},
+		{ck.CKA_MODULUS, Output{Room: 100}},
+		{ck.CKA_ID, Output{Room: 0}},
+	})
+	b.want(ck.CKR_ATTRIBUTE_SENSITIVE, rv)
+	want := []AttributeResult{
+		{ulong(ck.CKK_HSS), 8}, {nil, 3}, {nil, ck.UNAVAILABLE}, {nil, ck.UNAVAILABLE}, {nil, ck.UNAVAILABLE},
+		{[]byte("key"), 3}, {nil, ck.UNAVAILABLE}, {[]byte{}, 0},
+	}
+	for i, w := range want {
+		if !bytes.Equal(results[i].Value, w.Value) || results[i].Length != w.Length {
+			t.Errorf("query %d: %x, length %d", i, results[i].Value, results[i].Length)
+		}
+	}
+	_, rv = b.m.GetAttributeValue(h, priv, []AttributeQuery{{0x4711, Output{Query: true}}, {ck.CKA_VALUE, Output{Query: true}}})
+	b.want(ck.CKR_ATTRIBUTE_TYPE_INVALID, rv)
+	_, rv = b.m.GetAttributeValue(h, priv, []AttributeQuery{{ck.CKA_LABEL, Output{Room: 1}}})
+	b.want(ck.CKR_BUFFER_TOO_SMALL, rv)
+	results, rv = b.m.GetAttributeValue(h, priv, nil)
+	if rv != ck.CKR_OK || len(results) != 0 {
+		t.Errorf("%d results, %s", len(results), rv.Error())
+	}
+	_, rv = b.m.GetAttributeValue(h, 99, nil)
+	b.want(ck.CKR_OBJECT_HANDLE_INVALID, rv)
+	size, rv := b.m.GetObjectSize(h, priv)
+	if rv != ck.CKR_OK || size != ck.UNAVAILABLE {
+		t.Errorf("size %d, %s", size, rv.Error())
+	}
+	_, rv = b.m.GetObjectSize(h, 99)
+	b.want(ck.CKR_OBJECT_HANDLE_INVALID, rv)
+}
+
+// The byte order of numbers is the application's.
+func TestNumbersInAttributes(t *testing.T) {
+	b, h := newUserBench(t)
+	pub, priv := b.generate(h, true, h5w8, h5w4)
+	for _, c := range []struct {
+		object    ck.ObjectHandle
+		attribute ck.AttributeType
+		want      []byte
+	}{
+		{priv, ck.CKA_HSS_LEVELS, ulong(uint64(2))},
+		{priv, ck.CKA_HSS_LMS_TYPES, ulongs(5, 5)},
+		{priv, ck.CKA_HSS_LMOTS_TYPES, ulongs(4, 3)},
+		{priv, ck.CKA_HSS_KEYS_REMAINING, ulong(uint64(32 * 32))},
+		{priv, ck.CKA_KEY_GEN_MECHANISM, ulong(ck.CKM_HSS_KEY_PAIR_GEN)},
+		{pub, ck.CKA_HSS_LEVELS, ulong(uint64(2))},
+		{pub, ck.CKA_HSS_LMS_TYPE, ulong(uint64(5))},
+		{pub, ck.CKA_HSS_LMOTS_TYPE, ulong(uint64(4))},
+		{pub, ck.CKA_CLASS, ulong(ck.CKO_PUBLIC_KEY)},
+	} {
+		if got := b.value(h, c.object, c.attribute); !bytes.Equal(got, c.want) {
+			t.Errorf("%s: %x, want %x", c.attribute, got, c.want)
+		}
+	}
+}
+
+func TestFindObjects(t *testing.T) {
+	b, h := newUserBench(t)
+	pub, priv := b.generate(h, true, h5w8)
+	sessionPub, sessionPriv := b.generate(h, false, h5w8)
+	class := func(c ck.ObjectClass) Attribute { return Attribute{ck.CKA_CLASS, ulong(c)} }
+	onToken := func(yes bool) Attribute { return Attribute{ck.CKA_TOKEN, truth(yes)} }
+	for _, c := range []struct {
+		name     string
+		template []Attribute
+		want     []ck.ObjectHandle
+	}{
+		{"everything", nil, []ck.ObjectHandle{pub, priv, sessionPub, sessionPriv}},
+		{"public keys", []Attribute{class(ck.CKO_PUBLIC_KEY)}, []ck.ObjectHandle{pub, sessionPub}},
+		{"token objects", []Attribute{onToken(true)}, []ck.ObjectHandle{pub, priv}},
+		{"one", []Attribute{onToken(false), class(ck.CKO_PRIVATE_KEY), {ck.CKA_SIGN, truth(true)}}, []ck.ObjectHandle{sessionPriv}},
+		{"by levels", []Attribute{{ck.CKA_HSS_LMS_TYPES, ulongs(5)}}, []ck.ObjectHandle{priv, sessionPriv}},
+		{"another label", []Attribute{{ck.CKA_LABEL, []byte("other")}}, nil},
+		{"vendor class", []Attribute{class(0xCE534353)}, nil},
+		{"profiles", []Attribute{class(ck.CKO_PROFILE)}, nil},
+		{"unknown attribute", []Attribute{{0xCE534351, nil}}, nil},
+		{"attribute of other keys", []Attribute{{ck.CKA_MODULUS, nil}}, nil},
+		{"secret attribute", []Attribute{class(ck.CKO_PRIVATE_KEY), {ck.CKA_VALUE, nil}}, nil},
+		{"number of another width", []Attribute{{ck.CKA_CLASS, []byte{2, 0, 0, 0}}}, nil},
+	} {
+		got := b.find(h, c.template...)
+		slices.Sort(got)
+		slices.Sort(c.want)
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s: found %v, want %v", c.name, got, c.want)
+		}
+	}
+}
+
+func TestFindObjectsOperation(t *testing.T) {
+	b, h := newUserBench(t)
+	b.generate(h, true, h5w8)
+	_, rv := b.m.FindObjects(h, 1)
+	b.want(ck.CKR_OPERATION_NOT_INITIALIZED, rv)
+	b.want(ck.CKR_OPERATION_NOT_INITIALIZED, b.m.FindObjectsFinal(h))
+	b.must(b.m.FindObjectsInit(h, nil))
+	b.want(ck.CKR_OPERATION_ACTIVE, b.m.FindObjectsInit(h, nil))
+	for _, want := range []int{0, 1, 1, 0, 0} {
+		found, rv := b.m.FindObjects(h, uint64(min(want, 1)))
+		if rv != ck.CKR_OK || len(found) != want {
+			t.Errorf("%d objects, %s, want %d", len(found), rv.Error(), want)
+		}
+	}
+	b.must(b.m.FindObjectsFinal(h))
+	b.want(ck.CKR_OPERATION_NOT_INITIALIZED, b.m.FindObjectsFinal(h))
+}
+
+func TestHandles(t *testing.T) {
+	b, h := newUserBench(t)
+	pub, priv := b.generate(h, true, h5w8)
+	all := b.find(h)
+	if !slices.Contains(all, pub) || !slices.Contains(all, priv) || len(all) != 2 {
+		t.Errorf("C_FindObjects gave other handles: %v, not %d and %d", all, pub, priv)
+	}
+	if other := b.open(0, false); !slices.Equal(b.find(other), all) {
+		t.Error("another session has other handles")
+	}
+	b.must(b.m.Logout(h))
+	if found := b.find(h); !slices.Equal(found, []ck.ObjectHandle{pub}) {
+		t.Errorf("found %v without login, want %d", found, pub)
+	}
+	b.want(ck.CKR_OBJECT_HANDLE_INVALID, b.m.DestroyObject(h, priv))
+	b.login(h)
+	b.want(ck.CKR_OBJECT_HANDLE_INVALID, b.m.DestroyObject(h, priv))
+	again := b.privateKey(h)
+	if again == priv {
+		t.Error("a private object's handle outlived the login")
+	}
+	b.must(b.m.DestroyObject(h, again))
+	b.want(ck.CKR_OBJECT_HANDLE_INVALID, b.m.DestroyObject(h, again))
+	if found := b.find(h); !slices.Equal(found, []ck.ObjectHandle{pub}) {
+		t.Errorf("found %v, want the public key %d with the handle it had", found, pub)
+	}
+}
+
+func TestCopyObject(t *testing.T) {
+	b, h := newUserBench(t)
+	pub, priv := b.generate(h, true, h5w8)
+	_, rv := b.m.CopyObject(h, priv, nil)
+	b.want(ck.CKR_ACTION_PROHIBITED, rv)
+	_, rv = b.m.CopyObject(h, pub, nil)
+	b.want(ck.CKR_FUNCTION_NOT_SUPPORTED, rv)
+	_, rv = b.m.CopyObject(h, 99, nil)
+	b.want(ck.CKR_OBJECT_HANDLE_INVALID, rv)
+}
+
+func TestSetAttributeValue(t *testing.T) {
+	b, h := newUserBench(t)
+	for _, onToken := range []bool{true, false} {
+		pub, priv := b.generate(h, onToken, h5w8)
+		for _, key := range []ck.ObjectHandle{pub, priv} {
+			b.must(b.m.SetAttributeValue(h, key, []Attribute{{ck.CKA_LABEL, []byte("new")}, {ck.CKA_ID, []byte{1, 2}}}))
+			if got := b.value(h, key, ck.CKA_LABEL); string(got) != "new" {
+				t.Errorf("label %q", got)
+			}
+			b.want(ck.CKR_ATTRIBUTE_READ_ONLY, b.m.SetAttributeValue(h, key, []Attribute{{ck.CKA_ID, []byte{3}}, {ck.CKA_TOKEN, truth(false)}}))
+			if got := b.value(h, key, ck.CKA_ID); !bytes.Equal(got, []byte{1, 2}) {
+				t.Errorf("a refused call changed the id to %x", got)
+			}
+		}
+		b.want(ck.CKR_ATTRIBUTE_READ_ONLY, b.m.SetAttributeValue(h, priv, []Attribute{{ck.CKA_EXTRACTABLE, truth(true)}}))
+	}
+	b.want(ck.CKR_OBJECT_HANDLE_INVALID, b.m.SetAttributeValue(h, 99, nil))
+	ro := b.open(0, false)
+	key := b.one(h, Attribute{ck.CKA_TOKEN, truth(true)}, Attribute{ck.CKA_CLASS, ulong(ck.CKO_PUBLIC_KEY)})
+	b.want(ck.CKR_SESSION_READ_ONLY, b.m.SetAttributeValue(ro, key, []Attribute{{ck.CKA_LABEL, []byte("x")}}))
+	b.want(ck.CKR_SESSION_READ_ONLY, b.m.DestroyObject(ro, key))
+	b.restart()
+	h = b.userSession(0)
+	for _, key := range b.find(h) {
+		if got := b.value(h, key, ck.CKA_LABEL); string(got) != "new" {
+			t.Errorf("label %q after a restart", got)
+		}
+	}
+}
+
+func TestCreatedPublicKey(t *testing.T) {
+	b, h := newUserBench(t)
+	pub, priv := b.generate(h, true, h5w8)
+	value := b.value(h, pub, ck.CKA_VALUE)
+	template := []Attribute{
+		{ck.CKA_CLASS, ulong(ck.CKO_PUBLIC_KEY)}, {ck.CKA_KEY_TYPE, ulong(ck.CKK_HSS)}, {ck.CKA_VALUE, value},
+		{ck.CKA_TOKEN, truth(true)}, {ck.CKA_LABEL, []byte("loose")},
+	}
+	_, rv := b.m.CreateObject(b.open(0, false), template)
+	b.want(ck.CKR_SESSION_READ_ONLY, rv)
+	_, rv = b.m.CreateObject(h, template)
+	b.must(rv)
+	signature := b.sign(h, priv, "m")
+	b.restart()
+	h = b.open(0, true)
+	loose := b.one(h, Attribute{ck.CKA_LABEL, []byte("loose")})
+	b.must(b.m.VerifyInit(h, hss, loose))
+	b.must(b.m.Verify(h, []byte("m"), signature))
+	if got := b.value(h, loose, ck.CKA_LOCAL); !bytes.Equal(got, truth(false)) {
+		t.Errorf("CKA_LOCAL %x", got)
+	}
+	b.must(b.m.DestroyObject(h, loose))
+	b.restart()
+	h = b.open(0, true)
+	if found := b.find(h, Attribute{ck.CKA_LABEL, []byte("loose")}); len(found) != 0 {
+		t.Error("a destroyed object came back")
+	}
+}

@@ -1,0 +1,177 @@
+package token
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"math"
+
+	"github.com/onceleaf/onceleaf/internal/ck"
+	"github.com/onceleaf/onceleaf/keystore"
+	"github.com/onceleaf/onceleaf/lms"
+)
+
+// keyPlan is what the two templates of CKM_HSS_KEY_PAIR_GEN ask for.
+type keyPlan struct {
+	levels          []lms.ParameterSet
+	transferable    bool
+	public, private Attributes
+}
+
+// planKey checks the templates, each by itself and against the other.
+func planKey(public, private []Attribute) (p keyPlan, err error) {
+	if p.public, err = hssPublic.fill(public); err != nil {
+		return p, err
+	}
+	if p.private, err = hssPrivate.fill(private); err != nil {
+		return p, err
+	}
+	if p.levels, err = levels(p.private); err != nil {
+		return p, err
+	}
+	p.transferable = p.private.bool(ck.CKA_ONCELEAF_TRANSFERABLE)
+	if p.transferable && !p.private.bool(ck.CKA_TOKEN) {
+		return p, refuse(ck.CKR_TEMPLATE_INCONSISTENT, "only a token key can be transferable")
+	}
+	maps.DeleteFunc(p.private, func(a ck.AttributeType, _ []byte) bool { // the keystore keeps these
+		return a == ck.CKA_HSS_LEVELS || a == ck.CKA_HSS_LMS_TYPES || a == ck.CKA_HSS_LMOTS_TYPES || a == ck.CKA_ONCELEAF_TRANSFERABLE
+	})
+	p.public.generated(ck.CKM_HSS_KEY_PAIR_GEN)
+	p.private.generated(ck.CKM_HSS_KEY_PAIR_GEN)
+	return p, nil
+}
+
+// levels reads the parameter sets, root first, out of CKA_HSS_LEVELS, _LMS_TYPES and _LMOTS_TYPES.
+func levels(private Attributes) ([]lms.ParameterSet, error) {
+	n := private.ulong(ck.CKA_HSS_LEVELS)
+	types, otsTypes := parseUlongs(private[ck.CKA_HSS_LMS_TYPES]), parseUlongs(private[ck.CKA_HSS_LMOTS_TYPES])
+	if n < 1 || n > 8 {
+		return nil, refuse(ck.CKR_TEMPLATE_INCONSISTENT, "%d levels, 1 to 8 are possible", n)
+	}
+	if uint64(len(types)) != n || uint64(len(otsTypes)) != n {
+		return nil, refuse(ck.CKR_TEMPLATE_INCONSISTENT, "%d levels, %d LMS types and %d LM-OTS types", n, len(types), len(otsTypes))
+	}
+	sets := make([]lms.ParameterSet, n)
+	for i := range sets {
+		if types[i] > math.MaxUint32 || otsTypes[i] > math.MaxUint32 {
+			return nil, refuse(ck.CKR_TEMPLATE_INCONSISTENT, "level %d: no such type", i)
+		}
+		sets[i] = lms.ParameterSet{LMS: lms.Type(types[i]), OTS: lms.OTSType(otsTypes[i])}
+	}
+	if err := keystore.ValidLevels(sets); err != nil {
+		return nil, refuse(ck.CKR_TEMPLATE_INCONSISTENT, "%w", err)
+	}
+	return sets, nil
+}
+
+// generated sets what the token says about a key that it made.
+func (a Attributes) generated(mechanism ck.MechanismType) { a.made(true, mechanism) }
+
+// received sets what the token says about a key that came to it. PKCS#11 has C_UnwrapKey clear both
+// CKA_ALWAYS_SENSITIVE and CKA_NEVER_EXTRACTABLE: this token does not know what the key's other life was.
+func (a Attributes) received() { a.made(false, ck.CK_UNAVAILABLE_MECHANISM) }
+
+func (a Attributes) made(here bool, mechanism ck.MechanismType) {
+	a[ck.CKA_LOCAL] = Bool(here)
+	a[ck.CKA_KEY_GEN_MECHANISM] = Ulong(mechanism)
+	a[ck.CKA_UNIQUE_ID] = newUniqueID()
+	if a.ulong(ck.CKA_CLASS) == uint64(ck.CKO_PRIVATE_KEY) {
+		a[ck.CKA_ALWAYS_SENSITIVE] = Bool(here)
+		a[ck.CKA_NEVER_EXTRACTABLE] = Bool(here)
+	}
+}
+
+// render makes the stored form of attributes that do not depend on the key.
+func (a Attributes) render(lms.HSSPublicKey) []byte { return objectRecord{Attributes: a}.encode() }
+
+// GenerateHSS is C_GenerateKeyPair with CKM_HSS_KEY_PAIR_GEN. Each half can be a token or a session object. It takes
+// as long as the root tree takes to build; ctx ends it. A token key needs the user logged in, even when CKA_PRIVATE is
+// FALSE: its secret is sealed under the master key.
+func (t *Token) GenerateHSS(ctx context.Context, s Session, public, private []Attribute) (pub, priv ObjectID, err error) {
+	p, err := planKey(public, private)
+	if err != nil {
+		return "", "", err
+	}
+	if err := t.mayWrite(s, p.private); err != nil {
+		return "", "", err
+	}
+	if err := t.mayWrite(s, p.public); err != nil {
+		return "", "", err
+	}
+	if !p.private.bool(ck.CKA_TOKEN) {
+		return t.generateInMemory(ctx, s, p)
+	}
+	if !t.userIs(ck.CKU_USER) {
+		return "", "", refuse(ck.CKR_USER_NOT_LOGGED_IN, "a token key needs the user")
+	}
+	return t.generateInStore(ctx, s, p)
+}
+
+// generateInStore makes a token key. If the public key is a token object too, one durable write makes both.
+func (t *Token) generateInStore(ctx context.Context, s Session, p keyPlan) (pub, priv ObjectID, err error) {
+	spec := keystore.Spec{Levels: p.levels, Transferable: p.transferable, Private: p.private.render}
+	together := p.public.bool(ck.CKA_TOKEN)
+	if together {
+		spec.Public = p.public.render
+	}
+	identity, err := t.keys.Generate(ctx, spec)
+	if err != nil {
+		return "", "", err
+	}
+	pub, priv = ObjectID(publicPrefix+identity.String()), ObjectID(privatePrefix+identity.String())
+	if together {
+		return pub, priv, nil
+	}
+	info, err := t.keys.Info(identity)
+	if err == nil {
+		pub, err = t.addPublic(s, p.public, info.PublicKey)
+	}
+	if err != nil { // the session ended meanwhile: nobody will know of the key
+		return "", "", errors.Join(err, t.keys.Destroy(identity))
+	}
+	return pub, priv, nil
+}
+
+// generateInMemory makes a session key: in a keystore of its own that lives in memory, and under a master key of its
+// own, so that it signs by the same code as any other and vanishes with the session.
+func (t *Token) generateInMemory(ctx context.Context, s Session, p keyPlan) (pub, priv ObjectID, err error) {
+	keys, err := keystore.New(keystore.NewVolatile(), keystore.NoGuard{}, t.log)
+	if err != nil {
+		return "", "", err
+	}
+	keys.Unlock(keystore.NewMasterKey())
+	identity, err := keys.Generate(ctx, keystore.Spec{Levels: p.levels, Private: p.private.render})
+	if err != nil {
+		return "", "", errors.Join(err, keys.Lock())
+	}
+	o, err := newObject(p.private)
+	if err != nil {
+		return "", "", errors.Join(err, keys.Lock())
+	}
+	o.key = &hssKey{keys, identity}
+	info, err := keys.Info(identity)
+	if err == nil {
+		pub, err = t.addPublic(s, p.public, info.PublicKey, o)
+	}
+	if err != nil {
+		o.discard()
+		return "", "", err
+	}
+	return pub, o.id, nil
+}
+
+// addPublic adds an HSS public key as an object of its own, together with others.
+func (t *Token) addPublic(s Session, public Attributes, k lms.HSSPublicKey, others ...*object) (ObjectID, error) {
+	o, err := newPublic(public, k)
+	if err != nil {
+		return "", err
+	}
+	err = t.add(s, append(others, o)...)
+	return o.id, err
+}
+
+// newPublic is an HSS public key that is an object of its own.
+func newPublic(a Attributes, k lms.HSSPublicKey) (*object, error) {
+	a[ck.CKA_VALUE] = k.Bytes()
+	return newObject(a)
+}

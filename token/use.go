@@ -1,0 +1,130 @@
+package token
+
+import (
+	"context"
+	"math"
+	"sync"
+
+	"github.com/onceleaf/onceleaf/internal/ck"
+	"github.com/onceleaf/onceleaf/lms"
+)
+
+// Signer is an HSS private key that passed the checks of C_SignInit.
+type Signer struct {
+	token *Token
+	id    ObjectID
+	key   *hssKey
+	// Size is the length in bytes of every signature of the key. It follows from the parameters alone.
+	Size int
+}
+
+// Signer checks what C_SignInit has to: the key, its right to sign, the login, and that a leaf is left. It takes no
+// leaf. CKR_OBJECT_HANDLE_INVALID, CKR_KEY_TYPE_INCONSISTENT, CKR_KEY_FUNCTION_NOT_PERMITTED, CKR_MECHANISM_INVALID,
+// CKR_USER_NOT_LOGGED_IN; keystore.ErrExhausted and ErrQuarantined.
+func (t *Token) Signer(id ObjectID, mechanism ck.MechanismType) (*Signer, error) {
+	if err := checkMechanism(mechanism, ck.CKF_SIGN); err != nil {
+		return nil, err
+	}
+	o, err := t.object(id)
+	if err != nil {
+		return nil, err
+	}
+	if err := o.usable(ck.CKO_PRIVATE_KEY, ck.CKA_SIGN, mechanism); err != nil {
+		return nil, err
+	}
+	if o.owner == 0 && !t.userIs(ck.CKU_USER) {
+		return nil, refuse(ck.CKR_USER_NOT_LOGGED_IN, "the secret of a token key opens for the user alone")
+	}
+	if err := o.key.keys.Usable(o.key.identity); err != nil {
+		return nil, err
+	}
+	info, err := o.key.keys.Info(o.key.identity)
+	if err != nil {
+		return nil, err
+	}
+	return &Signer{t, id, o.key, lms.HSSSignatureSize(info.Levels)}, nil
+}
+
+// usable checks class, type, right and allowed mechanisms of an HSS key.
+func (o *object) usable(class ck.ObjectClass, right ck.AttributeType, mechanism ck.MechanismType) error {
+	switch {
+	case !o.is(class, ck.CKK_HSS):
+		return refuse(ck.CKR_KEY_TYPE_INCONSISTENT, "%s wants an HSS key of class %s", mechanism, class)
+	case !o.may(right):
+		return refuse(ck.CKR_KEY_FUNCTION_NOT_PERMITTED, "%s is FALSE", right)
+	case !o.allows(mechanism):
+		return refuse(ck.CKR_MECHANISM_INVALID, "the key's CKA_ALLOWED_MECHANISMS do not name %s", mechanism)
+	}
+	return nil
+}
+
+// Sign makes one HSS signature (RFC 8554 section 6.2) of Size bytes and costs one leaf. A key that went away or was
+// logged out since is CKR_KEY_HANDLE_INVALID or keystore.ErrLocked; the others are those of keystore.Keystore.Sign.
+func (s *Signer) Sign(ctx context.Context, message []byte) ([]byte, error) {
+	if _, err := s.token.object(s.id); err != nil {
+		return nil, refuse(ck.CKR_KEY_HANDLE_INVALID, "the key went away")
+	}
+	return s.key.keys.Sign(ctx, s.key.identity, message)
+}
+
+// Verifier is an HSS public key that passed the checks of C_VerifyInit.
+type Verifier struct {
+	public            lms.HSSPublicKey
+	shortest, longest int // bytes of its signatures
+}
+
+// Verifier checks what C_VerifyInit has to. Nobody needs to be logged in for a public object.
+func (t *Token) Verifier(id ObjectID, mechanism ck.MechanismType) (*Verifier, error) {
+	if err := checkMechanism(mechanism, ck.CKF_VERIFY); err != nil {
+		return nil, err
+	}
+	o, err := t.object(id)
+	if err != nil {
+		return nil, err
+	}
+	if err := o.usable(ck.CKO_PUBLIC_KEY, ck.CKA_VERIFY, mechanism); err != nil {
+		return nil, err
+	}
+	v := &Verifier{public: *o.public}
+	if o.key == nil {
+		v.shortest, v.longest = signatureSizes(v.public)
+		return v, nil
+	}
+	info, err := o.key.keys.Info(o.key.identity)
+	if err != nil {
+		return nil, err
+	}
+	v.shortest = lms.HSSSignatureSize(info.Levels)
+	v.longest = v.shortest
+	return v, nil
+}
+
+// signatureSizes bounds the signatures under a public key, in bytes. The key tells the parameters of the root tree
+// and the number of the levels below, but not what they are.
+func signatureSizes(k lms.HSSPublicKey) (shortest, longest int) {
+	least, most := levelSizes()
+	root := lms.HSSSignatureSize([]lms.ParameterSet{k.Root.Set})
+	return root + (k.Levels-1)*least, root + (k.Levels-1)*most
+}
+
+// levelSizes bounds what one more level adds to a signature: an LMS signature and an LMS public key.
+var levelSizes = sync.OnceValues(func() (least, most int) {
+	least = math.MaxInt
+	for _, set := range lms.ParameterSets() {
+		size := set.SignatureSize() + set.PublicKeySize()
+		least, most = min(least, size), max(most, size)
+	}
+	return least, most
+})
+
+// Verify is nil for a signature of message under the key. CKR_SIGNATURE_LEN_RANGE if no signature of the key has that
+// length, else CKR_SIGNATURE_INVALID.
+func (v *Verifier) Verify(message, signature []byte) error {
+	if len(signature) < v.shortest || len(signature) > v.longest {
+		return refuse(ck.CKR_SIGNATURE_LEN_RANGE, "a signature of %d bytes, %d to %d are possible", len(signature), v.shortest, v.longest)
+	}
+	if err := v.public.Verify(message, signature); err != nil {
+		return refuse(ck.CKR_SIGNATURE_INVALID, "%w", err)
+	}
+	return nil
+}
