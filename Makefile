@@ -6,9 +6,10 @@ export GOFLAGS += -buildvcs=false
 VERSION = $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 LIBRARY = build/libonceleaf-embedded.so
 
-# Only the three names of exports.map leave the library, and its own calls stay inside it (-Bsymbolic-functions), so
-# that it can live beside any other PKCS#11 or Go library. The linker wants the map's absolute path.
-LIBRARY_LDFLAGS = -extldflags '-Wl,--version-script=$(CURDIR)/cgo/embedded/exports.map -Wl,-Bsymbolic-functions -Wl,-z,now -Wl,-z,nodelete'
+# Only the three names of exports.map leave the library, so that it can live beside other Go libraries; it is bound when
+# it is loaded, since a lazy binding could hang in a forked child; and it stays when it is closed, since its threads do.
+# The linker wants the map's absolute path.
+LIBRARY_LDFLAGS = -extldflags '-Wl,--version-script=$(CURDIR)/cgo/embedded/exports.map -Wl,-z,now -Wl,-z,nodelete'
 
 # What the tests and the demo drive the library with: PKCS#11 clients (opensc, p11-kit), another HSS
 # verifier (Bouncy Castle on Java), firmware to sign (seabios), and strace to fail system calls.

@@ -77,7 +77,7 @@ func TestHostEnvironment(t *testing.T) {
 
 func TestHostFork(t *testing.T) {
 	program := compile(t, "fork")
-	for _, scenario := range []string{"before-initialize", "after-finalize", "exit", "twice", "threads"} {
+	for _, scenario := range []string{"before-initialize", "after-finalize", "exit", "twice", "shared-memory", "threads"} {
 		t.Run(scenario, func(t *testing.T) {
 			run(t, program, module, scenario)
 		})

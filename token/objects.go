@@ -38,13 +38,20 @@ func (t *Token) loadShelf() error {
 func (t *Token) dropShadowed() error {
 	for _, info := range t.keys.Keys() {
 		id := ObjectID(publicPrefix + info.Identity.String())
-		if _, shadowed := t.loose[id]; shadowed && info.Public != nil {
+		if info.Public != nil && t.isLoose(id) {
 			if err := t.dropLoose(id); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+func (t *Token) isLoose(id ObjectID) bool {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	_, there := t.loose[id]
+	return there
 }
 
 func (t *Token) dropLoose(id ObjectID) error {

@@ -96,10 +96,9 @@ func (o output) check() error {
 // probeSize is more than any signature or capsule has, in bytes.
 const probeSize = 128 << 10
 
-// probe writes to the folder what it will have to hold, under a name that is always taken: so durable.Create does all
-// but the last step, and nothing stays behind. Rights alone do not tell, since disks are read-only or full.
+// probe writes to the folder as much as it will have to hold. Rights alone do not tell: disks are read-only or full.
 func probe(folder string) error {
-	if err := durable.Create(folder+"/.", make([]byte, probeSize), 0o600); !errors.Is(err, fs.ErrExist) {
+	if err := durable.Probe(folder, probeSize); err != nil {
 		return refusal("choose another output", "the folder %s is not writable: %v", shown(folder), err)
 	}
 	return nil

@@ -91,10 +91,10 @@ func Publish(temporary, path string) error {
 	return SyncFolder(filepath.Dir(path))
 }
 
-// Probe reports why a new file could not be written in a folder, if so; it
-// leaves nothing there.
-func Probe(folder string) error {
-	tmp, err := writeTemporary(folder, nil, 0o600)
+// Probe reports why a new file of size bytes could not be written in a folder,
+// if so. It leaves nothing there.
+func Probe(folder string, size int) error {
+	tmp, err := writeTemporary(folder, make([]byte, size), 0o600)
 	if err != nil {
 		return fmt.Errorf("couldn't write in folder %s: %w", folder, err)
 	}

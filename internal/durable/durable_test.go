@@ -84,13 +84,13 @@ func onlyFile(t *testing.T, path string, mode os.FileMode) {
 
 func TestProbe(t *testing.T) {
 	dir := t.TempDir()
-	if err := Probe(dir); err != nil {
+	if err := Probe(dir, 5000); err != nil {
 		t.Fatal(err)
 	}
 	if entries, _ := os.ReadDir(dir); len(entries) != 0 {
 		t.Errorf("left %v behind", entries)
 	}
-	if err := Probe(filepath.Join(dir, "no")); !errors.Is(err, fs.ErrNotExist) {
+	if err := Probe(filepath.Join(dir, "no"), 1); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("missing folder: %v, want fs.ErrNotExist", err)
 	}
 }

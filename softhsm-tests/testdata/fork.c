@@ -92,6 +92,20 @@ static void fork_twice(void)
 	reap(child);
 }
 
+static int in_shared_memory(void *unused)
+{
+	(void)unused;
+	call_everything();
+	_exit(0);
+}
+
+/* A child that shares the parent's memory, as vfork() makes one: all that is known of it is its process number. */
+static void clone_with_shared_memory(void)
+{
+	static char stack[1 << 18] __attribute__((aligned(16)));
+	reap(clone(in_shared_memory, stack + sizeof stack, CLONE_VM | SIGCHLD, NULL));
+}
+
 static atomic_bool stop;
 
 static void *busy(void *unused)
@@ -161,6 +175,8 @@ int main(int argc, char **argv)
 		work_and_fork(module, fork_and_exit);
 	} else if (strcmp(scenario, "twice") == 0) {
 		work_and_fork(module, fork_twice);
+	} else if (strcmp(scenario, "shared-memory") == 0) {
+		work_and_fork(module, clone_with_shared_memory);
 	} else if (strcmp(scenario, "threads") == 0) {
 		work_and_fork(module, fork_beside_busy_threads);
 	} else if (strcmp(scenario, "same-number") == 0) {
