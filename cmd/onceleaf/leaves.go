@@ -1,13 +1,13 @@
 package main
 
 import (
-	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
 
+	"github.com/onceleaf/onceleaf/internal/audit"
 	"github.com/onceleaf/onceleaf/lms"
 )
 
@@ -60,22 +60,33 @@ func (inv *invocation) leaves(publicKey string, files []string) error {
 		}
 		key = &k
 	}
-	audit := newAudit()
+	report := auditReport{Signatures: []leavesReport{}, Reused: []reuse{}}
+	var seen audit.Audit
 	for _, file := range files {
 		sig, err := readSignature(file)
 		if err != nil {
 			return err
 		}
-		audit.add(file, sig, reportLeaves(sig, key))
+		report.Signatures = append(report.Signatures, leavesReport{file, reportLeaves(sig, key)})
+		for _, r := range seen.Note(file, rootOf(key), sig) {
+			report.Reused = append(report.Reused, reuse{reportLeaves(sig, key)[r.Leaf.Level], [2]string{r.First, r.Second}})
+		}
 	}
-	if err := inv.print(audit.report, audit.report.write); err != nil {
+	if err := inv.print(report, report.write); err != nil {
 		return err
 	}
-	if n := len(audit.report.Reused); n > 0 {
+	if n := len(report.Reused); n > 0 {
 		return &problem{what: fmt.Sprintf("%s used twice", plural(uint64(n), "leaf was", "leaves were")), exit: exitBad,
 			next: "stop signing with this key: whoever holds both signatures may be able to forge others"}
 	}
 	return nil
+}
+
+func rootOf(key *lms.HSSPublicKey) *lms.PublicKey {
+	if key == nil {
+		return nil
+	}
+	return &key.Root
 }
 
 func readSignature(path string) (lms.HSSSignature, error) {
@@ -104,47 +115,6 @@ func reportLeaves(sig lms.HSSSignature, key *lms.HSSPublicKey) []leafReport {
 		}
 	}
 	return reports
-}
-
-// audit collects signatures and notices leaves used twice. A leaf of an upper level rightly comes back, with the very
-// same signature of the very same tree below; any other signature by it is a second use.
-type audit struct {
-	report auditReport
-	seen   map[leafReport]firstUse
-}
-
-type firstUse struct {
-	file string
-	made [sha256.Size]byte // hash of what the leaf made
-}
-
-func newAudit() *audit {
-	return &audit{auditReport{Signatures: []leavesReport{}, Reused: []reuse{}}, map[leafReport]firstUse{}}
-}
-
-func (a *audit) add(file string, sig lms.HSSSignature, leaves []leafReport) {
-	a.report.Signatures = append(a.report.Signatures, leavesReport{file, leaves})
-	for i, leaf := range leaves {
-		if leaf.I == "" {
-			continue
-		}
-		made := sha256.Sum256(madeAt(sig, i))
-		first, again := a.seen[leaf]
-		if !again {
-			a.seen[leaf] = firstUse{file, made}
-		} else if first.made != made {
-			a.report.Reused = append(a.report.Reused, reuse{leaf, [2]string{first.file, file}})
-		}
-	}
-}
-
-// madeAt is what the leaf of a level made: its LMS signature, and the public key below that it signed.
-func madeAt(sig lms.HSSSignature, level int) []byte {
-	if level == len(sig.Signed) {
-		return sig.Message
-	}
-	signed := sig.Signed[level]
-	return append(append([]byte{}, signed.Signature...), signed.Key.Bytes()...)
 }
 
 func (r auditReport) write(w io.Writer) {

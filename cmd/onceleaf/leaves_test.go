@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/onceleaf/onceleaf/internal/audit"
 	"github.com/onceleaf/onceleaf/lms"
 )
 
@@ -87,15 +88,13 @@ func TestAuditFindsLeavesUsedTwice(t *testing.T) {
 		"another leaf, key not known": {other, nil, nil},
 	}
 	for name, test := range tests {
-		a := newAudit()
-		a.add("first", first, reportLeaves(first, test.key))
-		second := parsed(t, test.second)
-		a.add("second", second, reportLeaves(second, test.key))
+		var seen audit.Audit
+		seen.Note("first", rootOf(test.key), first)
 		var levels []int
-		for _, r := range a.report.Reused {
+		for _, r := range seen.Note("second", rootOf(test.key), parsed(t, test.second)) {
 			levels = append(levels, r.Leaf.Level)
-			if r.Files != [2]string{"first", "second"} {
-				t.Errorf("%s: in files %v", name, r.Files)
+			if r.First != "first" || r.Second != "second" {
+				t.Errorf("%s: in files %s and %s", name, r.First, r.Second)
 			}
 		}
 		if len(levels) != len(test.reused) || (len(levels) == 1 && levels[0] != test.reused[0]) {

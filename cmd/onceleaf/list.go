@@ -33,6 +33,7 @@ type keyReport struct {
 	Remaining    uint64   `json:"remaining"`
 	Status       string   `json:"status"`
 	Transferable bool     `json:"transferable"`
+	Guard        string   `json:"guard"` // what notices that the token directory went back; "none"
 }
 
 func (inv *invocation) listCommand() *cobra.Command {
@@ -154,7 +155,7 @@ func reportKeys(keys []hssKey) []keyReport {
 }
 
 func reportKey(k hssKey) keyReport {
-	return keyReport{k.label, hex.EncodeToString(k.id), k.identity, k.state.Levels, k.state.Remaining, k.state.Status, k.transferable}
+	return keyReport{k.label, hex.EncodeToString(k.id), k.identity, k.state.Levels, k.state.Remaining, k.state.Status, k.transferable, k.state.Guard}
 }
 
 func (all inventory) write(w io.Writer) {
@@ -182,6 +183,7 @@ func (k keyReport) write(w io.Writer) {
 	fmt.Fprintf(w, "remaining\t%s\n", countSignatures(k.Remaining))
 	fmt.Fprintf(w, "status\t%s\n", k.Status)
 	fmt.Fprintf(w, "transferable\t%s\n", yesNo(k.Transferable))
+	fmt.Fprintf(w, "guard\t%s\n", guardWords(k.Guard))
 }
 
 func yesNo(b bool) string {

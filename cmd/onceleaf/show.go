@@ -16,8 +16,7 @@ type keyDetail struct {
 	Signatures    uint64          `json:"signatures"`    // signatures of the whole key when it was new, saturating at 2^64-1
 	SignatureSize int             `json:"signatureSize"` // bytes
 	PublicKey     string          `json:"publicKey"`     // raw, hexadecimal
-	Guard         string          `json:"guard"`
-	State         json.RawMessage `json:"state"` // CKA_ONCELEAF_STATE as the token gives it
+	State         json.RawMessage `json:"state"`         // CKA_ONCELEAF_STATE as the token gives it
 
 	ledger ledger
 }
@@ -45,7 +44,7 @@ func (inv *invocation) show(k hssKey) error {
 		return err
 	}
 	d := keyDetail{keyReport: reportKey(k), Signatures: signatures(sets), SignatureSize: lms.HSSSignatureSize(sets),
-		Guard: k.state.Guard, State: k.state.raw, ledger: k.state}
+		State: k.state.raw, ledger: k.state}
 	if k.identity != "" {
 		d.PublicKey = hex.EncodeToString(k.public.Bytes())
 	}
@@ -56,7 +55,6 @@ func (d keyDetail) write(w io.Writer) {
 	d.keyReport.write(w)
 	fmt.Fprintf(w, "signatures\t%s when new, %d bytes each\n", count(d.Signatures), d.SignatureSize)
 	fmt.Fprintf(w, "public key\t%s\n", firstOf(d.PublicKey, "(deleted)"))
-	fmt.Fprintf(w, "guard\t%s\n", guardWords(d.Guard))
 	fmt.Fprintf(w, "generation\t%d\n", d.ledger.Generation)
 	fmt.Fprintf(w, "free root leaves\t%s\n", spanWords(d.ledger.Free))
 	for _, t := range d.ledger.Given {

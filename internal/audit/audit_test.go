@@ -63,7 +63,28 @@ func TestAudit(t *testing.T) {
 	if err := audit.Add(pub, []byte("m"), good); err != nil || audit.Signatures() != 1 || audit.Upper() != 1 {
 		t.Errorf("one signature: %v, %d, %d", err, audit.Signatures(), audit.Upper())
 	}
-	if err := audit.Add(pub, []byte("m"), good); !errors.Is(err, ErrReuse) {
-		t.Errorf("one signature twice: %v, want ErrReuse", err)
+	if err := audit.Add(pub, []byte("m"), good); err != nil || audit.Signatures() != 1 {
+		t.Errorf("the same signature shown again: %v", err)
+	}
+}
+
+// TestNoteWithoutRoot: the leaves below level 0 are told apart without the
+// public key.
+func TestNoteWithoutRoot(t *testing.T) {
+	root, a := tree(t, 1), tree(t, 2)
+	key := a.PublicKey()
+	under := func(q uint32, message string) lms.HSSSignature {
+		return lms.HSSSignature{
+			Signed:  []lms.SignedKey{{Signature: sign(t, root, q, 0, key.Bytes()), Key: key}},
+			Message: sign(t, a, 0, 9, []byte(message)),
+		}
+	}
+	var audit Audit
+	if reused := audit.Note("x", nil, under(0, "one")); reused != nil || audit.Upper() != 0 {
+		t.Fatalf("first: %v", reused)
+	}
+	reused := audit.Note("y", nil, under(1, "two"))
+	if len(reused) != 1 || reused[0].First != "x" || reused[0].Second != "y" || reused[0].Leaf.Level != 1 {
+		t.Errorf("second: %v", reused)
 	}
 }
