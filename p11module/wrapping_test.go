@@ -142,6 +142,8 @@ func (c *ceremony) checkReceived(key ck.ObjectHandle, total uint64) {
 			c.Errorf("%s: %x, want %x", attribute, got, want)
 		}
 	}
+	c.want(ck.CKR_KEY_HANDLE_INVALID, c.m.SignInit(c.source, hss, key)) // the same key at another token has another handle
+	c.want(ck.CKR_KEY_HANDLE_INVALID, c.m.SignInit(c.destination, hss, c.key))
 	pub := c.one(c.destination, Attribute{ck.CKA_CLASS, ulong(ck.CKO_PUBLIC_KEY)}) // the transfer key is gone
 	if string(c.value(c.destination, pub, ck.CKA_LABEL)) != "half" || !bytes.Equal(c.value(c.destination, pub, ck.CKA_VALUE), c.value(c.source, c.pub, ck.CKA_VALUE)) {
 		c.Error("the public key is not the one of the received key")

@@ -73,7 +73,7 @@ func TestWaitForOwner(t *testing.T) {
 	}
 }
 
-// crashed is a token directory as a crash during C_InitToken can leave it.
+// The states that a crash during C_InitToken can leave.
 func TestCreationIsTwoPhases(t *testing.T) {
 	serial := "0123456789abcdef"
 	entry := slotList{Version: 1, Slots: []slotEntry{{0, serial, stateCreating}}}
@@ -135,6 +135,36 @@ func TestCreationIsTwoPhases(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// The intent is on disk before the store is made; when that fails the slot looks as before, and a retry works.
+func TestCreationFails(t *testing.T) {
+	c := testConfig(t)
+	d, _ := openDevice(t, c)
+	aside := storeFolder(c.Directory) + ".aside"
+	if err := os.Rename(storeFolder(c.Directory), aside); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.InitToken(0, soPIN, "x"); err == nil {
+		t.Fatal("a token was made without a folder for its store")
+	}
+	list, err := readSlotList(c.Directory)
+	if err != nil || len(list.Slots) != 1 || list.Slots[0].State != stateCreating {
+		t.Errorf("on disk: %+v, %v", list, err)
+	}
+	if _, err := d.Token(0); result(err) != ck.CKR_TOKEN_NOT_RECOGNIZED || len(d.Slots()) != 1 {
+		t.Errorf("slots %v, %v", d.Slots(), err)
+	}
+	if err := os.Rename(aside, storeFolder(c.Directory)); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.InitToken(0, soPIN, "x"); err != nil {
+		t.Fatal(err)
+	}
+	list, err = readSlotList(c.Directory)
+	if err != nil || len(list.Slots) != 1 || list.Slots[0].State != stateReady {
+		t.Errorf("on disk: %+v, %v", list, err)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -41,8 +42,8 @@ func (tk *testToken) labels() (labels []string) {
 
 func (tk *testToken) expectLabels(want ...string) {
 	tk.Helper()
-	if got := tk.labels(); strings.Join(got, ",") != strings.Join(want, ",") {
-		tk.Errorf("objects %v, want %v", got, want)
+	if got := tk.labels(); !slices.Equal(got, want) {
+		tk.Errorf("objects %q, want %q", got, want)
 	}
 }
 
@@ -176,6 +177,29 @@ func TestSessionEndsDuringGeneration(t *testing.T) {
 		t.Errorf("token key with a session public key: %v", err)
 	}
 	tk.expectLabels()
+}
+
+// The keystore opens for the user alone, although the SO's PIN gives the same master key.
+func TestKeystoreOpensForTheUserAlone(t *testing.T) {
+	tk := newTestToken(t)
+	s := tk.userSession()
+	_, priv := tk.tokenPair(s)
+	identity, _ := priv.identity(privatePrefix)
+	sign := func() error {
+		_, err := tk.keys.Sign(t.Context(), identity, []byte("m"))
+		return err
+	}
+	if err := sign(); err != nil {
+		t.Errorf("user: %v", err)
+	}
+	tk.must(tk.Logout())
+	if err := sign(); !errors.Is(err, keystore.ErrLocked) {
+		t.Errorf("nobody: %v", err)
+	}
+	tk.must(tk.Login(ck.CKU_SO, soPIN))
+	if err := sign(); !errors.Is(err, keystore.ErrLocked) {
+		t.Errorf("SO: %v", err)
+	}
 }
 
 // Two half-finished changes of the two halves do not undo each other.

@@ -175,6 +175,23 @@ func TestKeyTemplates(t *testing.T) {
 
 func clip(value []byte) []byte { return value[:min(len(value), 16)] }
 
+// An attribute may be given twice as long as both say the same.
+func TestGivenTwice(t *testing.T) {
+	label := func(text string) Attribute { return Attribute{ck.CKA_LABEL, []byte(text)} }
+	for _, c := range []struct {
+		one, two string
+		want     ck.RV
+	}{{"a", "a", ck.CKR_OK}, {"a", "b", ck.CKR_TEMPLATE_INCONSISTENT}, {"", "b", ck.CKR_TEMPLATE_INCONSISTENT}} {
+		twice := []Attribute{label(c.one), label(c.two)}
+		if _, err := planKey(nil, append(oneLevel(), twice...)); result(err) != c.want {
+			t.Errorf("private, %q and %q: %v", c.one, c.two, err)
+		}
+		if _, err := planKey(twice, oneLevel()); result(err) != c.want {
+			t.Errorf("public, %q and %q: %v", c.one, c.two, err)
+		}
+	}
+}
+
 func TestTransferableTokenKey(t *testing.T) {
 	p, err := planKey(nil, append(oneLevel(), Attribute{ck.CKA_TOKEN, yes}, Attribute{ck.CKA_ONCELEAF_TRANSFERABLE, yes}))
 	if err != nil || !p.transferable {

@@ -11,9 +11,7 @@ import (
 
 // Signer is an HSS private key that passed the checks of C_SignInit.
 type Signer struct {
-	token *Token
-	id    ObjectID
-	key   *hssKey
+	key *hssKey
 	// Size is the length in bytes of every signature of the key. It follows from the parameters alone.
 	Size int
 }
@@ -42,7 +40,7 @@ func (t *Token) Signer(id ObjectID, mechanism ck.MechanismType) (*Signer, error)
 	if err != nil {
 		return nil, err
 	}
-	return &Signer{t, id, o.key, lms.HSSSignatureSize(info.Levels)}, nil
+	return &Signer{o.key, lms.HSSSignatureSize(info.Levels)}, nil
 }
 
 // usable checks class, type, right and allowed mechanisms of an HSS key.
@@ -58,12 +56,9 @@ func (o *object) usable(class ck.ObjectClass, right ck.AttributeType, mechanism 
 	return nil
 }
 
-// Sign makes one HSS signature (RFC 8554 section 6.2) of Size bytes and costs one leaf. A key that went away or was
-// logged out since is CKR_KEY_HANDLE_INVALID or keystore.ErrLocked; the others are those of keystore.Keystore.Sign.
+// Sign makes one HSS signature (RFC 8554 section 6.2) of Size bytes and costs one leaf. The errors are those of
+// keystore.Keystore.Sign: ErrNoKey for a key that was destroyed since, ErrLocked after a logout, and so on.
 func (s *Signer) Sign(ctx context.Context, message []byte) ([]byte, error) {
-	if _, err := s.token.object(s.id); err != nil {
-		return nil, refuse(ck.CKR_KEY_HANDLE_INVALID, "the key went away")
-	}
 	return s.key.keys.Sign(ctx, s.key.identity, message)
 }
 

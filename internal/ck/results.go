@@ -104,9 +104,6 @@ const (
 // Error is the result's standard name.
 func (rv RV) Error() string { return nameOf(rvNames, rv, "CKR") }
 
-// Ok says whether the function succeeded.
-func (rv RV) Ok() bool { return rv == CKR_OK }
-
 var rvNames = map[RV]string{
 	CKR_OK:                               "CKR_OK",
 	CKR_CANCEL:                           "CKR_CANCEL",
