@@ -29,15 +29,16 @@ type Transfer struct {
 	Acknowledged bool   `json:"acknowledged"`
 }
 
-// Keys is every key that is not destroyed. It works while locked and does not
-// wait for a signature under way.
+// Keys is every key that has an object: those that are not destroyed, and
+// destroyed ones whose public key object is still there. It works while locked
+// and does not wait for a signature under way.
 func (ks *Keystore) Keys() []Info {
 	ks.mu.RLock()
 	keys := ks.snapshotKeys()
 	ks.mu.RUnlock()
 	var infos []Info
 	for _, k := range keys {
-		if info := k.info(); info.Status != Destroyed {
+		if info := k.info(); info.Status != Destroyed || info.Public != nil {
 			infos = append(infos, info)
 		}
 	}

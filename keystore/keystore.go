@@ -312,8 +312,9 @@ func (ks *Keystore) SetAttributes(id Identity, private, public []byte) error {
 }
 
 // Destroy burns every leaf that is left and erases the secrets, for good. The
-// record stays as a tombstone: the ledger that keeps old capsules out. Capsules
-// that were not acknowledged yet cannot be written out again afterwards.
+// record stays as a tombstone: the ledger that keeps old capsules out, and the
+// public key object, which SetAttributes(id, nil, nil) removes. Capsules that
+// were not acknowledged yet cannot be written out again afterwards.
 func (ks *Keystore) Destroy(id Identity) error {
 	k, err := ks.held(id)
 	if err != nil {

@@ -322,8 +322,15 @@ func TestDestroyLeavesTombstone(t *testing.T) {
 	}
 	must(t, d.Lock())
 	d.open()
+	if info := d.info(id); len(d.Keys()) != 1 || info.Private != nil || info.Public == nil {
+		t.Error("a destroyed key does not show its public key alone")
+	}
+	if err := d.SetAttributes(id, []byte("again"), nil); !errors.Is(err, ErrNoKey) {
+		t.Errorf("a private object for a destroyed key: %v, want ErrNoKey", err)
+	}
+	must(t, d.SetAttributes(id, nil, nil))
 	if len(d.Keys()) != 0 {
-		t.Error("a destroyed key is shown")
+		t.Error("a destroyed key without a public key is shown")
 	}
 	k, err := d.key(id)
 	must(t, err)

@@ -198,10 +198,11 @@ func receive(s State, a Arrival) (State, error) {
 	return s, nil
 }
 
-// destroy burns what is left and erases the secrets. The ledger stays.
+// destroy burns what is left and erases the secrets. The ledger stays, and so
+// does the public key object.
 func destroy(s State) State {
 	s.Status, s.Seed, s.Free, s.Parked = Destroyed, nil, nil, nil
-	s.Private, s.Public = nil, nil
+	s.Private = nil
 	s.Given = slices.Clone(s.Given)
 	for i := range s.Given {
 		s.Given[i].Capsule = nil
@@ -217,9 +218,10 @@ func quarantine(s State) State {
 	return s
 }
 
-// annotate replaces the token's attributes.
+// annotate replaces the token's attributes. A destroyed key has no private
+// object.
 func annotate(s State, private, public []byte) (State, error) {
-	if s.Status == Destroyed {
+	if s.Status == Destroyed && private != nil {
 		return s, ErrNoKey
 	}
 	s.Private, s.Public = private, public

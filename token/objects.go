@@ -30,28 +30,7 @@ func (t *Token) loadShelf() error {
 		}
 		t.loose[id] = o
 	}
-	return t.dropShadowed()
-}
-
-// dropShadowed removes public keys that were saved for the destruction of their private key, when it lives: the
-// destruction was cut off, or the key came back with leaves from another token.
-func (t *Token) dropShadowed() error {
-	for _, info := range t.keys.Keys() {
-		id := ObjectID(publicPrefix + info.Identity.String())
-		if info.Public != nil && t.isLoose(id) {
-			if err := t.dropLoose(id); err != nil {
-				return err
-			}
-		}
-	}
 	return nil
-}
-
-func (t *Token) isLoose(id ObjectID) bool {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	_, there := t.loose[id]
-	return there
 }
 
 func (t *Token) dropLoose(id ObjectID) error {
@@ -66,27 +45,23 @@ func (t *Token) dropLoose(id ObjectID) error {
 
 // all lists every object, visible or not, in a fixed order.
 func (t *Token) all() (objects []*object) {
-	infos := t.keys.Keys()
-	paired := map[ObjectID]bool{}
-	for _, info := range infos {
-		for _, o := range t.pair(info) {
-			objects = append(objects, o)
-			paired[o.id] = true
-		}
+	for _, info := range t.keys.Keys() {
+		objects = append(objects, t.pair(info)...)
 	}
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	for _, id := range slices.Sorted(maps.Keys(t.loose)) {
-		if !paired[id] {
-			objects = append(objects, t.loose[id])
-		}
+		objects = append(objects, t.loose[id])
 	}
 	return objects
 }
 
-// pair are the objects in the record of an HSS key: the private key, and the public one if it is there.
+// pair are the objects in the record of an HSS key: the private key unless it is destroyed, and the public one if it
+// is there.
 func (t *Token) pair(info keystore.Info) (objects []*object) {
-	objects = append(objects, t.half(ObjectID(privatePrefix+info.Identity.String()), info, info.Private, hssPrivate))
+	if info.Status != keystore.Destroyed {
+		objects = append(objects, t.half(ObjectID(privatePrefix+info.Identity.String()), info, info.Private, hssPrivate))
+	}
 	if info.Public != nil {
 		objects = append(objects, t.half(ObjectID(publicPrefix+info.Identity.String()), info, info.Public, hssPublic))
 	}
@@ -159,10 +134,10 @@ func (t *Token) find(id ObjectID) *object {
 	return t.loose[id]
 }
 
-// findHalf finds an object of a key pair that lives.
+// findHalf finds an object of a key pair.
 func (t *Token) findHalf(id ObjectID, identity keystore.Identity) *object {
 	info, err := t.keys.Info(identity)
-	if err != nil || info.Status == keystore.Destroyed {
+	if err != nil {
 		return nil
 	}
 	for _, o := range t.pair(info) {
@@ -363,33 +338,8 @@ func (t *Token) destroyHalf(o *object) error {
 	if err != nil {
 		return err
 	}
-	saved := ObjectID(publicPrefix + info.Identity.String())
 	if o.class() == ck.CKO_PUBLIC_KEY {
-		if err := t.dropLoose(saved); err != nil { // left by a destruction that failed
-			return err
-		}
 		return t.keys.SetAttributes(info.Identity, info.Private, nil)
 	}
-	if info.Public != nil {
-		return t.destroyPrivate(info)
-	}
 	return t.keys.Destroy(info.Identity)
-}
-
-// destroyPrivate destroys a private key and saves its public key as an object of its own, first: a crash between the
-// two steps leaves both, and dropShadowed takes the saved one away.
-func (t *Token) destroyPrivate(info keystore.Info) error {
-	public := t.pair(info)[1]
-	saved := public.with([]Attribute{{ck.CKA_VALUE, info.PublicKey.Bytes()}})
-	saved.key = nil
-	if err := t.shelf.Write(map[string][]byte{objectPrefix + string(saved.id): saved.record()}); err != nil {
-		return err
-	}
-	if err := t.keys.Destroy(info.Identity); err != nil {
-		return err // perhaps it is destroyed all the same: the saved copy stays until the next opening
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.loose[saved.id] = saved
-	return nil
 }

@@ -83,25 +83,6 @@ func TestDestroyHalves(t *testing.T) {
 	tk.expectLabels()
 }
 
-// A crash between saving the public key and destroying the private one leaves the pair as it was.
-func TestDestructionCutOff(t *testing.T) {
-	tk := newTestToken(t)
-	s := tk.userSession()
-	pub, _ := tk.tokenPair(s)
-	o, err := tk.object(pub)
-	tk.must(err)
-	saved := o.with([]Attribute{{ck.CKA_VALUE, o.public.Bytes()}, {ck.CKA_LABEL, []byte("saved")}})
-	tk.must(tk.shelf.Write(map[string][]byte{objectPrefix + string(pub): saved.record()}))
-	tk.reopen()
-	s = tk.userSession()
-	tk.expectLabels("priv", "pub")
-	if names, err := tk.shelf.Names(objectPrefix); err != nil || len(names) != 0 {
-		t.Errorf("left over: %v, %v", names, err)
-	}
-	tk.must(tk.Destroy(s, pub))
-	tk.expectLabels("priv")
-}
-
 func TestDestroyRules(t *testing.T) {
 	tk := newTestToken(t)
 	s := tk.userSession()

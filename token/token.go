@@ -169,11 +169,21 @@ func (t *Token) reinitialise(soPIN []byte, label string) error {
 	t.edits.Lock()
 	defer t.edits.Unlock()
 	for _, key := range t.keys.Keys() {
-		if err := t.keys.Destroy(key.Identity); err != nil {
+		if err := t.destroyPair(key); err != nil {
 			return fmt.Errorf("couldn't destroy key %s: %w", key.Identity, err)
 		}
 	}
 	return t.startOver(soPIN, label)
+}
+
+// destroyPair destroys a private key and its public one.
+func (t *Token) destroyPair(info keystore.Info) error {
+	if info.Status != keystore.Destroyed {
+		if err := t.keys.Destroy(info.Identity); err != nil {
+			return err
+		}
+	}
+	return t.keys.SetAttributes(info.Identity, nil, nil)
 }
 
 // startOver empties the shelf but for the first values of a new token.

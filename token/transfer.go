@@ -240,9 +240,8 @@ func (t *Token) transferKey(id ObjectID) (*backup.TransferKey, error) {
 	return backup.ParseTransferKey(secret)
 }
 
-// tidyAfterImport destroys both halves of a used transfer key, and public keys that the received key has replaced. The
-// import is durable by now and cannot be repeated, so a failure here is no failure of the import: what is left over
-// opens nothing any more.
+// tidyAfterImport destroys both halves of a used transfer key. The import is durable by now and cannot be repeated, so a
+// failure here is no failure of the import: what is left over opens nothing any more.
 func (t *Token) tidyAfterImport(fingerprint string) {
 	t.edits.Lock()
 	defer t.edits.Unlock()
@@ -253,9 +252,6 @@ func (t *Token) tidyAfterImport(fingerprint string) {
 		if err := t.dropLoose(o.id); err != nil {
 			t.log.Error("a used transfer key could not be destroyed; it opens nothing any more", "token", t.serial, "error", err)
 		}
-	}
-	if err := t.dropShadowed(); err != nil {
-		t.log.Error("an old public key object could not be removed", "token", t.serial, "error", err)
 	}
 }
 

@@ -149,8 +149,6 @@ var explanations = map[ck.RV]explanation{
 		next: "this cannot be changed later; make a key with 'onceleaf keygen --transferable'"},
 	ck.CKR_KEY_NOT_WRAPPABLE: {what: "no leaf of this key can be given away",
 		next: "'onceleaf show KEY' shows its status, whether it is transferable, and its free leaves"},
-	ck.CKR_KEY_SIZE_RANGE: {what: "the key has not so many free root leaves to give",
-		next: "give fewer with --count; 'onceleaf show KEY' shows what is free"},
 	ck.CKR_DATA_LEN_RANGE: {what: "the message is longer than the token accepts",
 		next: "raise max_message under [sign] in the configuration file, or sign the message's hash"},
 	ck.CKR_TEMPLATE_INCONSISTENT: {what: "the token does not make a key with these parameters",

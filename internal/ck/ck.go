@@ -5,7 +5,8 @@
 // this token answers with, accepts or names in a message, and no more. It knows nothing of C: a CK_ULONG is a uint64,
 // and how wide it is on the wire is the business of the boundary.
 //
-// Vendor numbers are CKx_VENDOR_DEFINED with 'O' 'L' in the middle: 0xCF4C0001 and so on.
+// Vendor numbers are CKx_VENDOR_DEFINED with 'O' 'L' in the middle, but without bit 30, which would make an attribute an
+// array of attributes: 0x8F4C0001 and so on.
 package ck
 
 import "fmt"
@@ -49,7 +50,7 @@ const (
 	CK_INVALID_HANDLE = 0
 
 	// VENDOR is the common prefix of this project's numbers.
-	VENDOR = 0xCF4C0000
+	VENDOR = 0x8F4C0000
 )
 
 // Users that log in.
