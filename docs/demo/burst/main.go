@@ -22,9 +22,7 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	if err := burst(os.Args[1], message, os.Args[3]); err != nil {
-		log.Fatal(err)
-	}
+	log.Fatal(burst(os.Args[1], message, os.Args[3]))
 }
 
 // burst signs until an error stops it.
