@@ -11,12 +11,12 @@ LIBRARY = build/libonceleaf-embedded.so
 # The linker wants the map's absolute path.
 LIBRARY_LDFLAGS = -extldflags '-Wl,--version-script=$(CURDIR)/cgo/embedded/exports.map -Wl,-z,now -Wl,-z,nodelete'
 
-# What the tests and the demo drive the library with: PKCS#11 clients (opensc, p11-kit), another HSS
-# verifier (Bouncy Castle on Java), firmware to sign (seabios), and strace to fail system calls.
+# What the tests and the demo need beside Go, gcc and make: PKCS#11 clients (opensc, p11-kit), another HSS verifier
+# (Bouncy Castle on Java), firmware to sign (seabios), and strace to watch and fail system calls.
 PACKAGES = opensc p11-kit openjdk-17-jdk-headless libbcprov-java seabios strace
 
-# Packages in which threads meet; the race detector costs too much for the rest.
-RACE = ./keystore/... ./token/... ./p11module/... ./backup/... ./internal/...
+# Packages in which threads meet. The disk sets the pace of internal/crashtest, which runs the same code once more.
+RACE = ./lms ./keystore/... ./token/... ./p11module/... ./backup/... ./internal/durable/...
 
 FUZZTIME = 10s
 

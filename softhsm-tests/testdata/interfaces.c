@@ -1,6 +1,31 @@
 /* A host that looks at everything that works before C_Initialize. usage: interfaces MODULE */
 #include "host.h"
 
+/* Landmarks of the standard's lists: how many functions stand before each. */
+#define PLACE(name, n)                                                                                             \
+	_Static_assert(offsetof(CK_FUNCTION_LIST_3_2, name) == (n + 1) * sizeof(void (*)(void)), #name " out of place")
+PLACE(C_Initialize, 0);
+PLACE(C_SignInit, 42);
+PLACE(C_WaitForSlotEvent, 67);
+PLACE(C_GetInterfaceList, 68);
+PLACE(C_GetInterface, 69);
+PLACE(C_LoginUser, 70);
+PLACE(C_SessionCancel, 71);
+PLACE(C_MessageEncryptInit, 72);
+PLACE(C_MessageDecryptInit, 77);
+PLACE(C_MessageSignInit, 82);
+PLACE(C_MessageVerifyInit, 87);
+PLACE(C_MessageVerifyFinal, 91);
+PLACE(C_EncapsulateKey, 92);
+PLACE(C_VerifySignatureInit, 94);
+PLACE(C_GetSessionValidationFlags, 98);
+PLACE(C_AsyncComplete, 99);
+PLACE(C_WrapKeyAuthenticated, 102);
+PLACE(C_UnwrapKeyAuthenticated, 103);
+_Static_assert(sizeof(CK_FUNCTION_LIST) == 69 * sizeof(void (*)(void)), "2.40 has 68 functions");
+_Static_assert(sizeof(CK_FUNCTION_LIST_3_0) == 93 * sizeof(void (*)(void)), "3.0 has 92 functions");
+_Static_assert(sizeof(CK_FUNCTION_LIST_3_2) == 105 * sizeof(void (*)(void)), "3.2 has 104 functions");
+
 static void *library;
 
 /*
