@@ -24,6 +24,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // The errors of this package; others come from keystore.
@@ -52,9 +54,26 @@ type Party struct {
 	Label  string `json:"label"`
 }
 
-// maxFile bounds what is parsed, in bytes. A capsule takes about 4 KiB and some
-// 100 bytes per span of leaves.
-const maxFile = 1 << 20
+// Bounds of what a file says of a token; both end up in the key's record.
+const (
+	maxSerial = 32 // printable ASCII
+	maxLabel  = 32 // bytes of UTF-8, as CK_TOKEN_INFO has it
+)
+
+func (p Party) check() error {
+	printable := func(r rune) bool { return r > ' ' && r <= '~' }
+	if p.Serial == "" || len(p.Serial) > maxSerial || strings.ContainsFunc(p.Serial, func(r rune) bool { return !printable(r) }) {
+		return fmt.Errorf("%w: serial number %q", ErrFormat, p.Serial)
+	}
+	if len(p.Label) > maxLabel || !utf8.ValidString(p.Label) || strings.ContainsFunc(p.Label, unicode.IsControl) {
+		return fmt.Errorf("%w: label %q", ErrFormat, p.Label)
+	}
+	return nil
+}
+
+// maxFile bounds what is parsed and written, in bytes. A capsule takes about 4
+// KiB and some 50 bytes per span of leaves.
+const maxFile = 64 << 10
 
 // format writes a file of this package: JSON, two blanks of indent, one newline
 // at the end.

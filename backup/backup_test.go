@@ -30,7 +30,7 @@ func newDevice(t *testing.T, name string) *device {
 	ks, err := keystore.New(keystore.NewVolatile(), keystore.NoGuard{}, slog.New(slog.DiscardHandler))
 	must(t, err)
 	ks.Unlock(keystore.NewMasterKey())
-	return &device{ks, t, Party{Serial: "serial of " + name, Label: name}}
+	return &device{ks, t, Party{Serial: "serial-of-" + name, Label: name}}
 }
 
 func blob(lms.HSSPublicKey) []byte { return []byte("attributes") }
@@ -207,7 +207,7 @@ func TestImportRefuses(t *testing.T) {
 			"cut off":                     {b, tk, capsule[:len(capsule)/2], ErrFormat},
 			"without the last byte":       {b, tk, capsule[:len(capsule)-1], ErrFormat},
 			"two of them":                 {b, tk, append(bytes.Clone(capsule), capsule...), ErrFormat},
-			"another serial":              {b, tk, edit(t, capsule, `"serial of a"`, `"serial of x"`), ErrAuthentic},
+			"another serial":              {b, tk, edit(t, capsule, `"serial-of-a"`, `"serial-of-x"`), ErrAuthentic},
 			"another label":               {b, tk, edit(t, capsule, `"label": "a"`, `"label": "z"`), ErrAuthentic},
 			"other leaves":                {b, tk, edit(t, capsule, `"from": 28`, `"from": 27`), ErrAuthentic},
 			"leaves out of range":         {b, tk, edit(t, capsule, `"to": 32`, `"to": 33`), ErrAuthentic},
@@ -276,6 +276,7 @@ func TestForgedReceipt(t *testing.T) {
 		"forged":        {forged, keystore.ErrReceipt},
 		"cut off":       {info.Receipt[:20], ErrFormat},
 		"other file":    {capsule, ErrFormat},
+		"other label":   {edit(t, info.Receipt, `"label": "b"`, `"label": "c"`), keystore.ErrReceipt},
 		"other version": {edit(t, info.Receipt, "receipt/1", "receipt/2"), ErrFormat},
 	} {
 		if err := Acknowledge(a.Keystore, id, c.receipt); !errors.Is(err, c.want) {
@@ -296,6 +297,10 @@ func TestParseRequestRefuses(t *testing.T) {
 		"key of no scheme": edit(t, good.Bytes(), string(SchemeRSA), string(SchemeHPKE)),
 		"short transfer":   edit(t, good.Bytes(), good.ID(), good.ID()[:30]),
 		"upper case":       edit(t, good.Bytes(), good.ID(), strings.Repeat("AB", 16)),
+		"long label":       edit(t, good.Bytes(), `"label": "a"`, `"label": "`+strings.Repeat("a", 33)+`"`),
+		"control in label": edit(t, good.Bytes(), `"label": "a"`, `"label": "a\u001b"`),
+		"blank in serial":  edit(t, good.Bytes(), `"serial-of-a"`, `"serial of a"`),
+		"no serial":        edit(t, good.Bytes(), `"serial-of-a"`, `""`),
 		"oversized":        append(bytes.Clone(good.Bytes()), bytes.Repeat([]byte(" "), maxFile)...),
 	} {
 		if _, err := ParseRequest(text); !errors.Is(err, ErrFormat) {

@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/onceleaf/onceleaf/keystore"
@@ -52,6 +53,9 @@ func ParseCapsule(text []byte) (*Capsule, error) {
 func (c *Capsule) check() (err error) {
 	if c.fields.Format != capsuleFormat || !isTransferID(c.fields.Transfer) {
 		return fmt.Errorf("format %q", c.fields.Format)
+	}
+	if err := errors.Join(c.fields.Source.check(), c.fields.Destination.check()); err != nil {
+		return err
 	}
 	if c.public, err = lms.ParseHSSPublicKey(c.fields.PublicKey); err != nil {
 		return err

@@ -28,7 +28,7 @@ func Partition(ctx context.Context, ks *keystore.Keystore, id keystore.Identity,
 	}
 	return ks.Give(ctx, id, keystore.Giving{
 		Transfer: req.ID(), Peer: req.Destination().Serial, Count: count,
-		Seal: func(seed []byte, leaves keystore.Spans) (capsule, shown []byte, err error) {
+		Seal: func(seed []byte, leaves keystore.Spans) (capsule, receipt []byte, err error) {
 			header.Leaves = leaves
 			return sealCapsule(req, header, seed)
 		},
@@ -63,8 +63,9 @@ func answeredByOther(ks *keystore.Keystore, id keystore.Identity, req *Request) 
 	return false
 }
 
-// sealCapsule writes the capsule file and says what its receipt must prove.
-func sealCapsule(req *Request, h capsuleHeader, seed []byte) (capsule, shown []byte, err error) {
+// sealCapsule writes the capsule file, and the receipt that only who opens it
+// can write too.
+func sealCapsule(req *Request, h capsuleHeader, seed []byte) (capsule, receipt []byte, err error) {
 	secret := make([]byte, receiptKeySize, receiptKeySize+len(seed))
 	rand.Read(secret)
 	receiptKey := secret[:receiptKeySize]
@@ -85,15 +86,19 @@ func sealCapsule(req *Request, h capsuleHeader, seed []byte) (capsule, shown []b
 	if capsule, err = format(capsuleFields{h, sealed}); err != nil {
 		return nil, nil, err
 	}
-	return capsule, proof(receiptKey, capsule), nil
+	if len(capsule) > maxFile {
+		return nil, nil, fmt.Errorf("%w: the capsule would have %d bytes", ErrFormat, len(capsule))
+	}
+	receipt, err = newReceipt(h, capsule, receiptKey)
+	return capsule, receipt, err
 }
 
 // CapsuleSize is the length in bytes of the capsule that Partition would give.
 // It changes nothing. The errors are those of Partition.
 func CapsuleSize(ks *keystore.Keystore, id keystore.Identity, req *Request, source Party, count uint64) (int, error) {
-	leaves, capsule, err := ks.Giveable(id, req.ID(), count)
-	if err != nil || capsule != nil {
-		return len(capsule), err
+	leaves, size, err := ks.Giveable(id, req.ID(), count)
+	if err != nil || size > 0 {
+		return size, err
 	}
 	header, err := newHeader(ks, id, req, source)
 	if err != nil {
@@ -113,7 +118,8 @@ type Attributes struct {
 // Import opens a capsule with the transfer key of its request and takes the
 // leaves in. The receipt is then in keystore.Info.Receipt. ErrFormat,
 // ErrNotForUs, ErrAuthentic; keystore.ErrSeen if the capsule or any of its
-// leaves was here before.
+// leaves was here before, and what else keystore.Receive answers. A key that
+// comes in is transferable, as it was where it came from.
 func Import(ctx context.Context, ks *keystore.Keystore, tk *TransferKey, capsule []byte, self Party, a Attributes) (keystore.Identity, error) {
 	c, err := ParseCapsule(capsule)
 	if err != nil {
@@ -158,6 +164,7 @@ func (c *Capsule) open(tk *TransferKey) ([]byte, error) {
 		return nil, fmt.Errorf("couldn't open the capsule: %w", err)
 	}
 	if len(secret) != receiptKeySize+c.fields.Levels[0].N() {
+		clear(secret)
 		return nil, fmt.Errorf("couldn't open the capsule: %w", ErrAuthentic)
 	}
 	return secret, nil
@@ -165,11 +172,11 @@ func (c *Capsule) open(tk *TransferKey) ([]byte, error) {
 
 // Acknowledge takes a receipt at the source: the capsule is dropped from the
 // outbox. ErrFormat, keystore.ErrUnknownTransfer, or keystore.ErrReceipt if the
-// receipt does not prove that the capsule was opened.
+// receipt is not the one that opening the capsule gives.
 func Acknowledge(ks *keystore.Keystore, id keystore.Identity, receipt []byte) error {
 	r, err := ParseReceipt(receipt)
 	if err != nil {
 		return err
 	}
-	return ks.Acknowledge(id, r.ID(), r.fields.Proof)
+	return ks.Acknowledge(id, r.ID(), receipt)
 }

@@ -42,7 +42,8 @@ func (r *Receipt) Source() Party { return r.fields.Source }
 // Destination is the token that received.
 func (r *Receipt) Destination() Party { return r.fields.Destination }
 
-// newReceipt is the receipt file for an opened capsule.
+// newReceipt is the receipt file for a capsule. The source writes it too, when it
+// seals, and keeps its hash: no other receipt is accepted, to the last byte.
 func newReceipt(h capsuleHeader, capsule, receiptKey []byte) ([]byte, error) {
 	return format(receiptFields{
 		Format: receiptFormat, Transfer: h.Transfer, Capsule: digest(capsule),

@@ -32,6 +32,9 @@ func ParseRequest(text []byte) (*Request, error) {
 	if r.fields.Format != requestFormat || !isTransferID(r.fields.Transfer) {
 		return nil, fmt.Errorf("couldn't read the request: %w: format %q", ErrFormat, r.fields.Format)
 	}
+	if err := r.fields.Destination.check(); err != nil {
+		return nil, fmt.Errorf("couldn't read the request: %w", err)
+	}
 	if _, err := r.fields.Scheme.sealer(r.fields.PublicKey); err != nil {
 		return nil, fmt.Errorf("couldn't read the request: %w", err)
 	}

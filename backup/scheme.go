@@ -126,6 +126,7 @@ func sealerRSA(public []byte) (sealFunc, error) {
 // label, and the secret under AES key wrap with that key.
 func sealRSA(key *rsa.PublicKey, secret, context []byte) ([]byte, error) {
 	kek := make([]byte, 32)
+	defer clear(kek)
 	rand.Read(kek)
 	encrypted, err := rsa.EncryptOAEP(sha256.New(), rand.Reader, key, kek, context)
 	if err != nil {
@@ -152,6 +153,7 @@ func openRSA(private, sealed, context []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer clear(kek)
 	block, err := aes.NewCipher(kek)
 	if err != nil {
 		return nil, err

@@ -2,7 +2,8 @@ package keystore
 
 import "errors"
 
-// The errors of this package. All others wrap one of these.
+// The errors of this package. What is none of these is the error of a context, a
+// guard, or the system.
 var (
 	ErrLocked          = errors.New("the keystore is locked")
 	ErrNoKey           = errors.New("no such key")

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -93,12 +95,14 @@ func faultRun(t *testing.T, l, write int, stored, crash bool) bool {
 			d.open()
 		}
 	}
-	given := Spans{}
+	emitted, signed := Spans{}, Spans{}
 	for step := range 12 {
 		message := fmt.Appendf(nil, "step %d", step)
 		signature, err := d.Sign(context.Background(), id, message)
 		if err == nil {
 			d.show(id, message, signature)
+			root := uint64(leavesOf(t, signature)[0])
+			signed = signed.union(Spans{{root, root + 1}})
 		} else if signature != nil {
 			t.Fatalf("L=%d write %d: a signature beside the error %v", l, write, err)
 		}
@@ -108,18 +112,27 @@ func faultRun(t *testing.T, l, write int, stored, crash bool) bool {
 			recover("Lock", d.Lock())
 			d.open()
 		case 2:
-			_, err := d.Give(context.Background(), id, Giving{Transfer: fmt.Sprint("t", step), Count: 2,
+			giving := Giving{Transfer: fmt.Sprint("t", step), Count: 2,
 				Seal: func(_ []byte, leaves Spans) ([]byte, []byte, error) {
-					return []byte("capsule"), []byte("proof"), nil
-				}})
-			recover("Give", err)
+					return fmt.Append(nil, leaves[0].From), []byte("receipt"), nil
+				}}
+			capsule, err := d.Give(context.Background(), id, giving)
+			if err != nil { // as docs/ceremony.md says: the same again
+				recover("Give", err)
+				capsule, err = d.Give(context.Background(), id, giving)
+			}
+			must(t, err)
+			from, err := strconv.ParseUint(string(capsule), 10, 64)
+			must(t, err)
+			if leaves := (Spans{{from, from + 2}}); emitted.meets(leaves) {
+				t.Fatalf("L=%d write %d: leaves %v left twice", l, write, leaves)
+			} else {
+				emitted = emitted.union(leaves)
+			}
 		}
 	}
-	for _, transfer := range d.info(id).Given {
-		if given.meets(transfer.Leaves) {
-			t.Fatalf("L=%d write %d: leaves %v were given twice", l, write, transfer.Leaves)
-		}
-		given = given.union(transfer.Leaves)
+	if emitted.meets(signed) || emitted.meets(d.info(id).Free) || emitted.Count() != 6 {
+		t.Fatalf("L=%d write %d: leaves %v left, %v signed, %v are free", l, write, emitted, signed, d.info(id).Free)
 	}
 	if d.audit.Signatures() < 11 {
 		t.Fatalf("L=%d write %d: one fault cost %d signatures", l, write, 12-d.audit.Signatures())
@@ -207,6 +220,9 @@ func TestStoreWentBack(t *testing.T) {
 	if info := d.info(id); info.Status != Quarantined || len(d.Keys()) != 1 {
 		t.Errorf("status %s", info.Status)
 	}
+	if _, err := d.Generate(t.Context(), Spec{Levels: levels(1)}); !errors.Is(err, ErrQuarantined) {
+		t.Errorf("Generate beside a quarantined key: %v", err)
+	}
 	for name, err := range map[string]error{"Destroy": d.Destroy(id), "Lock": d.Lock()} {
 		if name == "Destroy" && !errors.Is(err, ErrQuarantined) || name == "Lock" && err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -275,5 +291,194 @@ func TestNoKeyWakesWhileLocking(t *testing.T) {
 	h.during = nil
 	if err := <-woken; !errors.Is(err, ErrLocked) {
 		t.Errorf("Sign while locking: %v, want ErrLocked", err)
+	}
+}
+
+// writeBack is a disk that shows what it has not made durable: a change whose
+// sync fails can be read, until the power goes.
+type writeBack struct {
+	*Volatile
+	durable  map[Identity][]byte
+	failSync bool
+}
+
+func newWriteBack() *writeBack {
+	return &writeBack{Volatile: NewVolatile(), durable: map[Identity][]byte{}}
+}
+
+func (w *writeBack) sync(snap Snapshot, err error) (Snapshot, error) {
+	if err == nil && w.failSync {
+		return nil, errDisk
+	}
+	if err == nil {
+		w.durable = maps.Clone(w.records)
+	}
+	return snap, err
+}
+
+func (w *writeBack) Replace(old Snapshot, record []byte) (Snapshot, error) {
+	return w.sync(w.Volatile.Replace(old, record))
+}
+
+func (w *writeBack) Create(id Identity, record []byte) (Snapshot, error) {
+	return w.sync(w.Volatile.Create(id, record))
+}
+
+// losePower drops what was not synced.
+func (w *writeBack) losePower() { w.records = maps.Clone(w.durable) }
+
+// TestNothingIsEmittedFromTheCache: a gift that can be read back, but is not
+// known to be durable, must not leave the token; else a loss of power gives its
+// leaves to two tokens.
+func TestNothingIsEmittedFromTheCache(t *testing.T) {
+	disk := newWriteBack()
+	d := newDesk(t, disk)
+	id := d.generate(levels(1)...)
+	giving := Giving{Transfer: "t", Seal: func([]byte, Spans) ([]byte, []byte, error) {
+		return []byte("capsule"), []byte("receipt"), nil
+	}}
+	disk.failSync = true
+	for range 3 {
+		if capsule, err := d.Give(t.Context(), id, giving); !errors.Is(err, ErrStore) || capsule != nil {
+			t.Fatalf("Give on a disk that does not sync: %q, %v", capsule, err)
+		}
+	}
+	disk.failSync = false
+	_, err := d.Give(t.Context(), id, giving)
+	must(t, err)
+	disk.losePower()
+	d.open()
+	if info := d.info(id); info.RootRemaining != 16 || len(info.Given) != 1 {
+		t.Errorf("after the loss of power %d root leaves are free, and a capsule with half of them is out", info.RootRemaining)
+	}
+}
+
+// TestGiveNeedsTheGuard is the same with a guard that does not advance.
+func TestGiveNeedsTheGuard(t *testing.T) {
+	d, guard, id := guarded(t)
+	giving := Giving{Transfer: "t", Seal: func([]byte, Spans) ([]byte, []byte, error) {
+		return []byte("capsule"), []byte("receipt"), nil
+	}}
+	guard.broken = true
+	for range 3 {
+		if capsule, err := d.Give(t.Context(), id, giving); !errors.Is(err, ErrStore) || capsule != nil {
+			t.Fatalf("Give without the guard: %q, %v", capsule, err)
+		}
+	}
+	guard.broken = false
+	_, err := d.Give(t.Context(), id, giving)
+	must(t, err)
+}
+
+// TestMarksAreNotShared: two changes under one mark would let a store go back by
+// one of them unnoticed.
+func TestMarksAreNotShared(t *testing.T) {
+	d, guard, first := guarded(t)
+	second := d.generate(levels(1)...)
+	guard.broken = true
+	if _, err := d.Sign(t.Context(), first, nil); !errors.Is(err, ErrStore) {
+		t.Fatal(err)
+	}
+	guard.broken = false
+	old := NewVolatile()
+	old.records = maps.Clone(d.store.(*Volatile).records)
+	d.sign(second)
+	d.store = old
+	d.open()
+	if _, err := d.Sign(t.Context(), second, nil); !errors.Is(err, ErrQuarantined) {
+		t.Errorf("Sign with the store of before: %v, want ErrQuarantined", err)
+	}
+}
+
+func TestGenerateNeedsTheGuard(t *testing.T) {
+	d, guard, _ := guarded(t)
+	guard.broken = true
+	if _, err := d.Generate(t.Context(), Spec{Levels: levels(1)}); !errors.Is(err, ErrStore) || len(d.Keys()) != 1 {
+		t.Errorf("Generate: %v, %d keys; want ErrStore and the one of before", err, len(d.Keys()))
+	}
+}
+
+// TestReceiveResolvesUnknownOutcome: the store took the record, the guard did not
+// advance; a second try finds the leaves here.
+func TestReceiveResolvesUnknownOutcome(t *testing.T) {
+	source := newDesk(t, NewVolatile())
+	id, share := shareOf(t, source, levels(1)...)
+	d, guard, _ := guarded(t)
+	guard.broken = true
+	if _, err := d.Receive(t.Context(), share); !errors.Is(err, ErrStore) {
+		t.Fatal(err)
+	}
+	guard.broken = false
+	if _, err := d.Receive(t.Context(), share); !errors.Is(err, ErrSeen) {
+		t.Fatalf("second try: %v, want ErrSeen", err)
+	}
+	if q := d.sign(id); q[0] != 16 {
+		t.Errorf("leaf %d", q[0])
+	}
+}
+
+// TestVerifyBeforeRelease: a computation that goes wrong gives no signature, and
+// its leaf is burned.
+func TestVerifyBeforeRelease(t *testing.T) {
+	for l := 1; l <= 2; l++ {
+		d := newDesk(t, NewVolatile())
+		id := d.generate(levels(l)...)
+		k, err := d.key(id)
+		must(t, err)
+		right := k.root.Tree
+		wrong, err := lms.NewTree(t.Context(), setH5W4, lms.ID{}, make([]byte, 32))
+		must(t, err)
+		k.root.Tree = wrong
+		if signature, err := d.Sign(t.Context(), id, nil); !errors.Is(err, lms.ErrSignature) || signature != nil {
+			t.Fatalf("L=%d: Sign with a faulty tree: %v", l, err)
+		}
+		k.root.Tree = right
+		if q := d.sign(id); q[0] != 1 {
+			t.Errorf("L=%d: root leaf %d, want 1", l, q[0])
+		}
+	}
+}
+
+// TestIllegalStepIsRefused: the second opinion stands before the store.
+func TestIllegalStepIsRefused(t *testing.T) {
+	d := newDesk(t, NewVolatile())
+	id := d.generate(levels(1)...)
+	d.sign(id)
+	k, err := d.key(id)
+	must(t, err)
+	err = k.change(func(s State) (State, error) {
+		s.Free = Spans{{0, 32}}
+		return s, nil
+	})
+	if !errors.Is(err, ErrParameters) {
+		t.Errorf("a used leaf was made free: %v, want ErrParameters", err)
+	}
+	d.restart()
+	if q := d.sign(id); q[0] != 1 {
+		t.Errorf("leaf %d, want 1", q[0])
+	}
+}
+
+// TestUsableWhileWakingUp: between the record and memory, the parked trees are
+// nobody's for a moment; C_SignInit of another session must not see that.
+func TestUsableWhileWakingUp(t *testing.T) {
+	h := &hooked{Store: NewVolatile()}
+	d := newDesk(t, h)
+	id := d.generate(levels(2)...)
+	for range 31 * 32 { // up to the last lower tree
+		d.sign(id)
+	}
+	d.sign(id)
+	d.restart()
+	seen := false
+	h.during = func() {
+		seen = true
+		if err := d.Usable(id); err != nil {
+			t.Errorf("Usable while the trees are taken out: %v", err)
+		}
+	}
+	d.sign(id)
+	if !seen {
+		t.Error("no trees were taken out")
 	}
 }

@@ -7,7 +7,8 @@ import "fmt"
 //
 // Order, intent first: a change is stored with Mark = Current()+1, then Advance
 // makes the counter equal to it, and only then are the leaves used. So the
-// counter is never above the highest mark, unless the store went back.
+// counter is never above the highest mark, unless the store went back, or the
+// record with that mark cannot be read, which is as good a reason to stop.
 type Guard interface {
 	Name() string
 	Current() (uint64, error)

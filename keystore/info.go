@@ -1,6 +1,11 @@
 package keystore
 
-import "github.com/onceleaf/onceleaf/lms"
+import (
+	"bytes"
+	"slices"
+
+	"github.com/onceleaf/onceleaf/lms"
+)
 
 // Info is what may be known about a key: nothing secret.
 type Info struct {
@@ -58,20 +63,20 @@ func (ks *Keystore) Info(id Identity) (Info, error) {
 func (ks *Keystore) Damaged() []error { return ks.damaged }
 
 func (k *key) info() Info {
-	s := *k.shown.Load()
+	shown := k.shown.Load()
+	s := shown.state
 	pub, _ := s.publicKey() // valid: it was decoded with the record
-	info := Info{
-		Identity: k.id, PublicKey: pub, Levels: s.Levels, Status: s.Status, Generation: s.Generation,
-		Guard: k.ks.guard.Name(), RootRemaining: s.Free.Count(),
-		Remaining:    saturatingAdd(s.Remaining(), k.live.Load()),
-		Transferable: s.Transferable, Private: s.Private, Public: s.Public, Free: s.Free,
+	info := Info{           // copies: what the caller does to them must not reach the state
+		Identity: k.id, PublicKey: pub, Levels: slices.Clone(s.Levels), Status: s.Status, Generation: s.Generation,
+		Guard: k.ks.guard.Name(), RootRemaining: s.Free.Count(), Remaining: shown.remaining(),
+		Transferable: s.Transferable, Private: bytes.Clone(s.Private), Public: bytes.Clone(s.Public), Free: slices.Clone(s.Free),
 	}
 	for _, g := range s.Given {
-		info.Given = append(info.Given, Transfer{g.Transfer, g.Peer, g.Leaves, g.Capsule == nil})
+		info.Given = append(info.Given, Transfer{g.Transfer, g.Peer, slices.Clone(g.Leaves), g.Capsule == nil})
 	}
 	for _, a := range s.Received {
-		info.Received = append(info.Received, Transfer{a.Transfer, a.Peer, a.Leaves, true})
-		info.Receipt = a.Receipt
+		info.Received = append(info.Received, Transfer{a.Transfer, a.Peer, slices.Clone(a.Leaves), true})
+		info.Receipt = bytes.Clone(a.Receipt)
 	}
 	return info
 }

@@ -2,9 +2,7 @@ package keystore
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
-	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -18,27 +16,43 @@ type key struct {
 	id Identity
 
 	mu    sync.Mutex // one signature or change of this key at a time; guards what follows
-	snap  Snapshot   // nil: the outcome of a change is unknown, fetch before the next
+	snap  Snapshot   // nil: the outcome of a change is unknown, see refresh
 	state State
-	root  *lms.Tree    // nil until needed
+	root  *tree        // nil until needed
 	path  []*lowerTree // the live lower trees, level 1 first; empty, or L-1 of them
+	live  uint64       // message leaves left in path
 
 	// What Info shows without waiting for mu, which can be held for as long as a
-	// tree takes to build.
-	shown atomic.Pointer[State]
-	live  atomic.Uint64 // message leaves left in path
+	// tree takes to build. release publishes it.
+	shown atomic.Pointer[showing]
 }
 
-// adopt makes a stored version the present one.
-func (k *key) adopt(snap Snapshot, s State) {
-	k.snap, k.state = snap, s
-	k.shown.Store(&s)
+// showing is a state and the message leaves in memory that go with it.
+type showing struct {
+	state State
+	live  uint64
 }
 
-// commit makes next the durable state of k: first in the store, then in the
-// guard, and only then in memory. It has the one call of Store.Replace. On an
-// error the caller must treat the leaves that next takes as burned.
+func (s *showing) remaining() uint64 { return saturatingAdd(s.state.Remaining(), s.live) }
+
+// release ends what Keystore.acquire began.
+func (k *key) release() {
+	k.publish()
+	k.mu.Unlock()
+}
+
+func (k *key) publish() { k.shown.Store(&showing{k.state, k.live}) }
+
+// commit makes next the durable state of k. It has the one call of
+// Store.Replace. On an error the caller must treat the leaves that next takes as
+// burned.
 func (k *key) commit(next State) error {
+	return k.persist(next, func(record []byte) (Snapshot, error) { return k.ks.store.Replace(k.snap, record) })
+}
+
+// persist is the order of a durable change: the store, the guard, and only then
+// memory.
+func (k *key) persist(next State, put func(record []byte) (Snapshot, error)) error {
 	k.ks.writing.Lock()
 	defer k.ks.writing.Unlock()
 	next, err := k.ks.stamp(k.state, next)
@@ -49,21 +63,24 @@ func (k *key) commit(next State) error {
 	if err != nil {
 		return err
 	}
-	snap, err := k.ks.store.Replace(k.snap, record)
+	snap, err := put(record)
 	if err != nil {
 		k.snap = nil // stored or not: only the store knows
+		k.ks.noteMark(k.id)
 		return fmt.Errorf("%w: %w", ErrStore, err)
 	}
+	k.ks.highest = max(k.ks.highest, next.Mark)
 	if err := k.ks.guard.Advance(next.Mark); err != nil {
 		k.snap = nil
 		return fmt.Errorf("%w: guard %s: %w", ErrStore, k.ks.guard.Name(), err)
 	}
-	k.adopt(snap, next)
+	k.snap, k.state = snap, next
 	return nil
 }
 
-// refresh fetches the state anew after a change with an unknown outcome. The
-// store may show that change or not, but nothing older.
+// refresh finds out what became of a change with an unknown outcome. The store
+// may show it or not, but nothing older. What it shows need not be durable, nor
+// known to the guard: so it is stored once more before anybody acts on it.
 func (k *key) refresh() error {
 	if k.snap != nil {
 		return nil
@@ -76,8 +93,11 @@ func (k *key) refresh() error {
 		return fmt.Errorf("%w: the record of key %s went back from generation %d to %d",
 			ErrDamaged, k.id, k.state.Generation, s.Generation)
 	}
-	k.adopt(snap, s)
-	return nil
+	k.snap, k.state = snap, s
+	if err = k.commit(s); err != nil {
+		k.snap = nil
+	}
+	return err
 }
 
 // change applies a pure transition durably.
@@ -109,14 +129,17 @@ func (k *key) sign(ctx context.Context, message []byte) ([]byte, error) {
 	if err := k.refresh(); err != nil {
 		return nil, err
 	}
-	if err := k.state.signs(); err != nil {
+	if err := k.state.mayReserve(); err != nil {
 		return nil, err
 	}
-	tree, leaf, err := k.nextLeaf(ctx)
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	signer, leaf, err := k.nextLeaf(ctx)
 	if err != nil {
 		return nil, err
 	}
-	signature, err := signLeaf(tree, leaf, message)
+	signature, err := signer.sign(leaf, message)
 	if err != nil {
 		return nil, err
 	}
@@ -124,7 +147,7 @@ func (k *key) sign(ctx context.Context, message []byte) ([]byte, error) {
 }
 
 // nextLeaf is a leaf of the lowest level that nobody else will get.
-func (k *key) nextLeaf(ctx context.Context) (*lms.Tree, uint32, error) {
+func (k *key) nextLeaf(ctx context.Context) (*tree, uint32, error) {
 	if len(k.state.Levels) > 1 {
 		return k.nextPathLeaf(ctx)
 	}
@@ -144,24 +167,8 @@ func (k *key) reserveOne() (uint32, error) {
 	return uint32(leaves[0].From), nil
 }
 
-// signLeaf signs with a leaf that the caller owns and never uses again, under a
-// fresh C, and checks the result as a receiver would: a fault in the computation
-// must not leave the module.
-func signLeaf(tree *lms.Tree, leaf uint32, message []byte) ([]byte, error) {
-	randomizer := make([]byte, tree.PublicKey().Set.N())
-	rand.Read(randomizer)
-	signature, err := tree.SignLeaf(leaf, randomizer, message)
-	if err != nil {
-		return nil, fmt.Errorf("couldn't sign with leaf %d, it is burned: %w", leaf, err)
-	}
-	if err := tree.PublicKey().Verify(message, signature); err != nil {
-		return nil, fmt.Errorf("the signature of leaf %d does not verify, it is burned: %w", leaf, err)
-	}
-	return signature, nil
-}
-
 // rootTree is the root tree, rebuilt from the sealed seed at its first use.
-func (k *key) rootTree(ctx context.Context) (*lms.Tree, error) {
+func (k *key) rootTree(ctx context.Context) (*tree, error) {
 	if k.root != nil {
 		return k.root, nil
 	}
@@ -169,39 +176,32 @@ func (k *key) rootTree(ctx context.Context) (*lms.Tree, error) {
 	if err != nil {
 		return nil, err
 	}
+	seed, err := k.rootSeed()
+	if err != nil {
+		return nil, err
+	}
+	if k.root, err = rebuild(ctx, pub.Root, seed); err != nil {
+		return nil, fmt.Errorf("couldn't rebuild the root tree of key %s: %w", k.id, err)
+	}
+	return k.root, nil
+}
+
+// rootSeed is SEED of the root tree, in locked memory; the caller wipes it.
+func (k *key) rootSeed() ([]byte, error) {
 	seed, err := k.ks.unseal(k.state.Seed, k.id.rootContext())
 	if err != nil {
 		return nil, fmt.Errorf("couldn't open the secret of key %s: %w", k.id, err)
 	}
-	defer Wipe(seed)
-	tree, err := rebuild(ctx, pub.Root, seed)
-	if err != nil {
-		return nil, fmt.Errorf("couldn't rebuild the root tree of key %s: %w", k.id, err)
-	}
-	k.root = tree
-	return tree, nil
-}
-
-// rebuild makes a tree again and compares its root with the known one.
-func rebuild(ctx context.Context, pub lms.PublicKey, seed []byte) (*lms.Tree, error) {
-	tree, err := lms.NewTree(ctx, pub.Set, pub.I, seed)
-	if err != nil {
-		return nil, err
-	}
-	if !slices.Equal(tree.PublicKey().Root, pub.Root) {
-		tree.Wipe()
-		return nil, fmt.Errorf("%w: the seed belongs to another tree", ErrDamaged)
-	}
-	return tree, nil
+	return seed, nil
 }
 
 // rest parks what is left of the lower trees and forgets every secret of k.
 // Whatever the store answers, the trees in memory are not used again.
 func (k *key) rest() error {
 	k.mu.Lock()
-	defer k.mu.Unlock()
+	defer k.release()
 	defer k.forget()
-	if k.live.Load() == 0 || k.state.signs() != nil {
+	if k.live == 0 || k.state.mayReserve() != nil {
 		return nil
 	}
 	trees, err := k.sealedPath()
@@ -213,20 +213,20 @@ func (k *key) rest() error {
 
 func (k *key) forget() {
 	if k.root != nil {
-		k.root.Wipe()
+		k.root.wipe()
 		k.root = nil
 	}
-	k.dropPath()
+	k.setPath(nil)
 }
 
 // usable reports an error that Sign would give for lack of leaves or by status,
 // without waiting.
 func (k *key) usable() error {
-	s := *k.shown.Load()
-	if err := s.signs(); err != nil {
+	shown := k.shown.Load()
+	if err := shown.state.mayReserve(); err != nil {
 		return err
 	}
-	if s.Remaining() == 0 && k.live.Load() == 0 {
+	if shown.remaining() == 0 {
 		return fmt.Errorf("%w: key %s", ErrExhausted, k.id)
 	}
 	return nil

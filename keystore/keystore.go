@@ -31,6 +31,9 @@ type Keystore struct {
 	log   *slog.Logger
 
 	writing sync.Mutex // one change at a time: the guard counts them
+	highest uint64     // mark in the store; guarded by writing
+
+	locking sync.Mutex // one Lock or Unlock at a time
 
 	mu      sync.RWMutex // guards what follows
 	master  MasterKey    // nil while locked
@@ -50,16 +53,15 @@ func New(store Store, guard Guard, log *slog.Logger) (*Keystore, error) {
 	if err != nil {
 		return nil, fmt.Errorf("couldn't list the keys: %w", err)
 	}
-	highest := uint64(0)
 	for _, id := range ids {
 		if err := ks.load(id); err != nil {
 			ks.damaged = append(ks.damaged, err)
 			log.Error("a key record cannot be read; it is kept and not used", "key", id, "error", err)
 			continue
 		}
-		highest = max(highest, ks.keys[id].state.Mark)
+		ks.highest = max(ks.highest, ks.keys[id].state.Mark)
 	}
-	return ks, ks.compareGuard(highest)
+	return ks, ks.compareGuard()
 }
 
 func (ks *Keystore) load(id Identity) error {
@@ -67,21 +69,22 @@ func (ks *Keystore) load(id Identity) error {
 	if err != nil {
 		return err
 	}
-	k := &key{ks: ks, id: id}
-	k.adopt(snap, s)
+	k := &key{ks: ks, id: id, snap: snap, state: s}
+	k.publish()
 	ks.keys[id] = k
 	return nil
 }
 
-func (ks *Keystore) compareGuard(highest uint64) error {
-	back, err := wentBack(ks.guard, highest)
+func (ks *Keystore) compareGuard() error {
+	back, err := wentBack(ks.guard, ks.highest)
 	if err != nil || !back || len(ks.keys) == 0 {
 		return err
 	}
 	ks.log.Error("the store is older than its guard: every key is quarantined; keep all files for the investigation", "guard", ks.guard.Name())
 	ks.quarantined = true // in memory alone: the store stays as it was found
 	for _, k := range ks.keys {
-		k.adopt(k.snap, quarantine(k.state))
+		k.state = quarantine(k.state)
+		k.publish()
 	}
 	return nil
 }
@@ -103,18 +106,34 @@ func (ks *Keystore) fetch(id Identity) (Snapshot, State, error) {
 	return snap, s, nil
 }
 
-// stamp gives next its generation and mark, and checks the step.
+// stamp gives next its generation and mark, and checks the step. No two changes
+// get one mark: one that is stored already is made known to the guard first.
 func (ks *Keystore) stamp(last, next State) (State, error) {
 	current, err := ks.guard.Current()
+	if err == nil && ks.highest == current+1 {
+		if err = ks.guard.Advance(ks.highest); err == nil {
+			current, err = ks.guard.Current()
+		}
+	}
 	if err != nil {
-		return next, fmt.Errorf("couldn't read guard %s: %w", ks.guard.Name(), err)
+		return next, fmt.Errorf("%w: guard %s: %w", ErrStore, ks.guard.Name(), err)
 	}
 	next.Generation, next.Mark = last.Generation+1, current+1
 	return next, last.follows(next)
 }
 
+// noteMark looks whether a change with an unknown outcome reached the store. The
+// caller holds writing.
+func (ks *Keystore) noteMark(id Identity) {
+	if _, s, err := ks.fetch(id); err == nil {
+		ks.highest = max(ks.highest, s.Mark)
+	}
+}
+
 // Unlock gives the keystore the master key, which it keeps and later wipes.
 func (ks *Keystore) Unlock(master MasterKey) {
+	ks.locking.Lock()
+	defer ks.locking.Unlock()
 	ks.mu.Lock()
 	defer ks.mu.Unlock()
 	Wipe(ks.master)
@@ -125,6 +144,8 @@ func (ks *Keystore) Unlock(master MasterKey) {
 // be parked its lower trees are burned, and an error says so; the keystore is
 // locked all the same.
 func (ks *Keystore) Lock() error {
+	ks.locking.Lock()
+	defer ks.locking.Unlock()
 	ks.mu.Lock()
 	ks.resting = true
 	keys := ks.snapshotKeys()
@@ -163,8 +184,8 @@ func (ks *Keystore) key(id Identity) (*key, error) {
 	return k, nil
 }
 
-// held returns the key with its lock taken; the caller unlocks k.mu.
-func (ks *Keystore) held(id Identity) (*key, error) {
+// acquire returns the key with its lock taken; the caller calls release.
+func (ks *Keystore) acquire(id Identity) (*key, error) {
 	k, err := ks.key(id)
 	if err != nil {
 		return nil, err
@@ -208,8 +229,15 @@ type Spec struct {
 	Levels       []lms.ParameterSet // root first
 	Transferable bool
 	// Private and Public render the token's attributes of the two objects from
-	// the new public key; Public may be nil: the token keeps no public object.
+	// the new public key; nil stands for none.
 	Private, Public func(lms.HSSPublicKey) []byte
+}
+
+func render(attributes func(lms.HSSPublicKey) []byte, pub lms.HSSPublicKey) []byte {
+	if attributes == nil {
+		return nil
+	}
+	return attributes(pub)
 }
 
 // Generate makes a key from fresh random I and SEED. One durable write makes
@@ -223,70 +251,67 @@ func (ks *Keystore) Generate(ctx context.Context, spec Spec) (Identity, error) {
 	if err != nil {
 		return Identity{}, fmt.Errorf("couldn't generate the root tree: %w", err)
 	}
-	defer Wipe(root.seed)
-	pub := lms.HSSPublicKey{Levels: len(spec.Levels), Root: root.tree.PublicKey()}
-	s := State{
-		PublicKey: pub.Bytes(), Levels: spec.Levels, Status: Active, Transferable: spec.Transferable,
-		Free: Spans{{0, spec.Levels[0].Leaves()}}, Held: Spans{{0, spec.Levels[0].Leaves()}},
-		Private: spec.Private(pub),
-	}
-	if spec.Public != nil {
-		s.Public = spec.Public(pub)
-	}
-	id := IdentityOf(pub)
-	if s.Seed, err = ks.sealSecret(root.seed, id.rootContext()); err == nil {
-		err = ks.create(id, s, root.tree)
-	}
-	if err != nil {
-		root.tree.Wipe()
-	}
+	pub := lms.HSSPublicKey{Levels: len(spec.Levels), Root: root.public}
+	id, all := IdentityOf(pub), Spans{{0, spec.Levels[0].Leaves()}}
+	err = ks.create(id, State{
+		PublicKey: pub.Bytes(), Levels: slices.Clone(spec.Levels), Status: Active, Transferable: spec.Transferable,
+		Free: all, Held: all, Private: render(spec.Private, pub), Public: render(spec.Public, pub),
+	}, root)
 	return id, err
 }
 
-// create stores the first state of a key; the new key keeps its root tree. On
-// an error the outcome is unknown: the key may appear, complete, when the store
-// is next opened.
-func (ks *Keystore) create(id Identity, s State, root *lms.Tree) error {
+// create seals and stores the first state of a key, which keeps its root tree;
+// on an error it is wiped. An error leaves the outcome unknown: the key may
+// appear, complete, when the store is next opened.
+func (ks *Keystore) create(id Identity, s State, root *tree) (err error) {
+	k := &key{ks: ks, id: id, root: root, state: State{PublicKey: s.PublicKey, Levels: s.Levels}}
+	defer func() {
+		if err != nil {
+			k.forget()
+		}
+	}()
 	if ks.quarantined {
 		return ErrQuarantined
 	}
-	ks.writing.Lock()
-	defer ks.writing.Unlock()
-	s, err := ks.stamp(State{PublicKey: s.PublicKey, Levels: s.Levels}, s)
-	if err != nil {
+	if s.Seed, err = ks.sealSecret(root.seed, id.rootContext()); err != nil {
 		return err
 	}
-	record, err := s.encode()
-	if err != nil {
+	err = k.persist(s, func(record []byte) (Snapshot, error) { return ks.store.Create(id, record) })
+	if err != nil && !k.arrived(s) {
 		return err
 	}
-	snap, err := ks.store.Create(id, record)
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrStore, err)
-	}
-	if err := ks.guard.Advance(s.Mark); err != nil {
-		return fmt.Errorf("%w: guard %s: %w", ErrStore, ks.guard.Name(), err)
-	}
-	k := &key{ks: ks, id: id, root: root}
-	k.adopt(snap, s)
+	ks.admit(k)
+	return nil
+}
+
+// arrived resolves the unknown outcome of a creation: it is true if the store
+// has the record after all, and confirmed it. The sealed seed tells it from any
+// other record of the key.
+func (k *key) arrived(s State) bool {
+	_, found, err := k.ks.fetch(k.id)
+	return err == nil && slices.Equal(found.Seed, s.Seed) && k.refresh() == nil
+}
+
+// admit makes a new key known.
+func (ks *Keystore) admit(k *key) {
 	ks.mu.Lock()
 	defer ks.mu.Unlock()
 	if ks.resting || ks.master == nil {
 		k.forget() // locked while the key was made
 	}
-	ks.keys[id] = k
-	return nil
+	k.publish()
+	ks.keys[k.id] = k
 }
 
 // Sign makes one HSS signature of message (RFC 8554 section 6.2) and costs one
 // one-time key. On an error there is no signature; a leaf that was taken for it
 // is burned. ErrExhausted, ErrLocked, ErrQuarantined, ErrNoKey, ErrStore.
 func (ks *Keystore) Sign(ctx context.Context, id Identity, message []byte) ([]byte, error) {
-	k, err := ks.held(id)
+	k, err := ks.acquire(id)
 	if err != nil {
 		return nil, err
 	}
-	defer k.mu.Unlock()
+	defer k.release()
 	return k.sign(ctx, message)
 }
 
@@ -303,11 +328,11 @@ func (ks *Keystore) Usable(id Identity) error {
 // SetAttributes replaces the token's attributes of a key pair; a nil public
 // removes the public key object.
 func (ks *Keystore) SetAttributes(id Identity, private, public []byte) error {
-	k, err := ks.held(id)
+	k, err := ks.acquire(id)
 	if err != nil {
 		return err
 	}
-	defer k.mu.Unlock()
+	defer k.release()
 	return k.change(func(s State) (State, error) { return annotate(s, private, public) })
 }
 
@@ -316,11 +341,11 @@ func (ks *Keystore) SetAttributes(id Identity, private, public []byte) error {
 // public key object, which SetAttributes(id, nil, nil) removes. Capsules that
 // were not acknowledged yet cannot be written out again afterwards.
 func (ks *Keystore) Destroy(id Identity) error {
-	k, err := ks.held(id)
+	k, err := ks.acquire(id)
 	if err != nil {
 		return err
 	}
-	defer k.mu.Unlock()
+	defer k.release()
 	k.forget()
 	return k.change(func(s State) (State, error) { return destroy(s), nil })
 }

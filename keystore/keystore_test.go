@@ -109,7 +109,7 @@ func TestSignInOrder(t *testing.T) {
 			d := newDesk(t, newBolt(t, filepath.Join(t.TempDir(), "t.db")))
 			id := d.generate(levels(l)...)
 			total := d.info(id).Remaining
-			for i := range 30 {
+			for i := range min(70, int(total)) { // beyond the borders of trees
 				if i%7 == 3 {
 					d.restart()
 				}
@@ -193,17 +193,40 @@ func TestDamagedParkedTreeIsBurned(t *testing.T) {
 	d.sign(id)
 	must(t, d.Lock())
 	d.open()
-	k, err := d.key(id)
-	must(t, err)
-	must(t, k.change(func(s State) (State, error) {
-		s.Parked = slices.Clone(s.Parked)
-		s.Parked[0].Seed = slices.Clone(s.Parked[0].Seed)
-		s.Parked[0].Seed[20] ^= 1
-		return s, nil
-	}))
+	must(t, d.Lock())
+	d.tamper(id, func(s *State) { s.Parked[0].Seed[20] ^= 1 })
+	d.open()
 	if got := number(d.sign(id)); got != 32 {
 		t.Fatalf("signature number %d, want the next root leaf", got)
 	}
+}
+
+// TestAlteredSignatureOfParkedTree: what stands in every signature of the key
+// is checked before the parked tree is used.
+func TestAlteredSignatureOfParkedTree(t *testing.T) {
+	d := newDesk(t, NewVolatile())
+	id := d.generate(levels(2)...)
+	d.sign(id)
+	must(t, d.Lock())
+	d.tamper(id, func(s *State) { s.Parked[0].Signature[40] ^= 1 })
+	d.open()
+	if got := number(d.sign(id)); got != 32 {
+		t.Fatalf("signature number %d, want the next root leaf", got)
+	}
+}
+
+// tamper rewrites a record behind the keystore's back.
+func (d *desk) tamper(id Identity, change func(*State)) {
+	d.t.Helper()
+	snap, err := d.store.Fetch(id)
+	must(d.t, err)
+	s, err := decode(snap.Record())
+	must(d.t, err)
+	change(&s)
+	record, err := s.encode()
+	must(d.t, err)
+	_, err = d.store.Replace(snap, record)
+	must(d.t, err)
 }
 
 func TestLocked(t *testing.T) {
@@ -227,28 +250,84 @@ func TestLocked(t *testing.T) {
 }
 
 func TestWrongMasterKey(t *testing.T) {
-	d := newDesk(t, NewVolatile())
-	id := d.generate(levels(1)...)
-	d.master = NewMasterKey()
-	d.open()
-	if _, err := d.Sign(t.Context(), id, nil); !errors.Is(err, ErrDamaged) {
-		t.Errorf("Sign: %v, want ErrDamaged", err)
-	}
-	if info := d.info(id); info.Status != Active || info.Remaining != 32 {
-		t.Errorf("a key that does not open was changed: %+v", info)
+	for l := 1; l <= 2; l++ {
+		d := newDesk(t, NewVolatile())
+		id := d.generate(levels(l)...)
+		d.sign(id)
+		must(t, d.Lock())
+		right, before := d.master, d.info(id)
+		d.master = NewMasterKey()
+		d.open()
+		if _, err := d.Sign(t.Context(), id, nil); !errors.Is(err, ErrDamaged) {
+			t.Errorf("L=%d: Sign: %v, want ErrDamaged", l, err)
+		}
+		if info := d.info(id); info.Generation != before.Generation || info.Remaining != before.Remaining {
+			t.Errorf("L=%d: a key that does not open was changed: %+v", l, info)
+		}
+		d.master = right
+		d.open()
+		if got := number(d.sign(id)); got != 1 {
+			t.Errorf("L=%d: signature number %d after the right master key came back", l, got)
+		}
 	}
 }
 
 func TestCancelledSignatureCostsNothing(t *testing.T) {
-	d := newDesk(t, NewVolatile())
-	id := d.generate(levels(2)...)
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	if _, err := d.Sign(ctx, id, nil); !errors.Is(err, context.Canceled) {
-		t.Fatalf("got %v", err)
+	for l := 1; l <= 2; l++ {
+		d := newDesk(t, NewVolatile())
+		id := d.generate(levels(l)...)
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		if _, err := d.Sign(ctx, id, nil); !errors.Is(err, context.Canceled) {
+			t.Fatalf("L=%d: got %v", l, err)
+		}
+		if got := number(d.sign(id)); got != 0 {
+			t.Errorf("L=%d: the first signature has number %d", l, got)
+		}
 	}
-	if got := number(d.sign(id)); got != 0 {
-		t.Errorf("the first signature has number %d", got)
+}
+
+// TestInfoIsACopy: what a caller does to an Info does not reach the key.
+func TestInfoIsACopy(t *testing.T) {
+	d := newDesk(t, NewVolatile())
+	id := d.generate(levels(1)...)
+	d.sign(id)
+	info := d.info(id)
+	info.Free[0].From = 0
+	info.Levels[0] = setH5W8
+	info.Private[0]++
+	if q := d.sign(id); q[0] != 1 {
+		t.Errorf("leaf %d, want 1", q[0])
+	}
+	if again := d.info(id); again.Levels[0] != setH5W4 || string(again.Private) != "private" {
+		t.Errorf("the key is now %+v", again)
+	}
+}
+
+// TestSwappedRecords: each record is at home under one identity alone.
+func TestSwappedRecords(t *testing.T) {
+	store := NewVolatile()
+	d := newDesk(t, store)
+	a, b := d.generate(levels(1)...), d.generate(levels(1)...)
+	store.records[a], store.records[b] = store.records[b], store.records[a]
+	d.open()
+	if len(d.Keys()) != 0 || len(d.Damaged()) != 2 {
+		t.Errorf("%d keys and %d damaged records, want 0 and 2", len(d.Keys()), len(d.Damaged()))
+	}
+}
+
+// TestRestartNeedsNoRoot: as long as the parked trees last, the root tree, which
+// may take minutes to build, stays where it is.
+func TestRestartNeedsNoRoot(t *testing.T) {
+	d := newDesk(t, NewVolatile())
+	id := d.generate(levels(3)...)
+	d.sign(id)
+	d.restart()
+	for range 40 { // over the end of the lowest tree
+		d.sign(id)
+	}
+	if k, err := d.key(id); err != nil || k.root != nil {
+		t.Errorf("the root tree was built: %v", err)
 	}
 }
 

@@ -2,7 +2,6 @@ package keystore
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 
@@ -12,13 +11,12 @@ import (
 // lowerTree is a tree of level 1 or below, in volatile memory. Each has its own
 // random I and SEED (SP 800-208 section 6); a crash burns what is left of it.
 type lowerTree struct {
-	tree      *lms.Tree
-	seed      []byte // in locked memory, kept for parking
+	*tree
 	next      uint32 // the first leaf that was never used
 	signature []byte // of the level above, over this tree's public key
 }
 
-func (t *lowerTree) left() uint64 { return t.tree.PublicKey().Set.Leaves() - uint64(t.next) }
+func (t *lowerTree) left() uint64 { return t.public.Set.Leaves() - uint64(t.next) }
 
 // take is the next leaf of a tree that lives in memory alone: its root leaf was
 // reserved durably, so it needs no write. There is always one left when called.
@@ -28,14 +26,9 @@ func (t *lowerTree) take() uint32 {
 	return leaf
 }
 
-func (t *lowerTree) wipe() {
-	t.tree.Wipe()
-	Wipe(t.seed)
-}
-
 // nextPathLeaf is the next leaf of the lowest level; it makes new lower trees
 // when the present ones are used up.
-func (k *key) nextPathLeaf(ctx context.Context) (*lms.Tree, uint32, error) {
+func (k *key) nextPathLeaf(ctx context.Context) (*tree, uint32, error) {
 	if err := k.unpark(ctx); err != nil {
 		return nil, 0, err
 	}
@@ -44,7 +37,7 @@ func (k *key) nextPathLeaf(ctx context.Context) (*lms.Tree, uint32, error) {
 	}
 	lowest := k.path[len(k.path)-1]
 	leaf := lowest.take()
-	k.live.Add(^uint64(0)) // one less
+	k.live--
 	return lowest.tree, leaf, nil
 }
 
@@ -57,10 +50,6 @@ func (k *key) extend(ctx context.Context) error {
 	if level == len(k.path) && level > 0 {
 		return nil
 	}
-	root, err := k.rootTree(ctx)
-	if err != nil {
-		return err
-	}
 	if level == 0 && k.state.Free.Count() == 0 {
 		return fmt.Errorf("%w: key %s", ErrExhausted, k.id)
 	}
@@ -68,7 +57,7 @@ func (k *key) extend(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	parent, leaf, err := k.takeAbove(root, level)
+	parent, leaf, err := k.takeAbove(ctx, level)
 	if err == nil {
 		err = signTrees(parent, leaf, fresh)
 	}
@@ -92,10 +81,14 @@ func (k *key) levelWithRoom() int {
 }
 
 // takeAbove takes one leaf of the given level, durably if it is the root.
-func (k *key) takeAbove(root *lms.Tree, level int) (*lms.Tree, uint32, error) {
+func (k *key) takeAbove(ctx context.Context, level int) (*tree, uint32, error) {
 	if level > 0 {
 		parent := k.path[level-1]
 		return parent.tree, parent.take(), nil
+	}
+	root, err := k.rootTree(ctx)
+	if err != nil {
+		return nil, 0, err
 	}
 	leaf, err := k.reserveOne()
 	return root, leaf, err
@@ -103,10 +96,10 @@ func (k *key) takeAbove(root *lms.Tree, level int) (*lms.Tree, uint32, error) {
 
 // signTrees signs the first new tree with a leaf of its parent, and each other
 // one with leaf 0 of the tree above it.
-func signTrees(parent *lms.Tree, leaf uint32, fresh []*lowerTree) error {
+func signTrees(parent *tree, leaf uint32, fresh []*lowerTree) error {
 	for i, t := range fresh {
 		var err error
-		if t.signature, err = signLeaf(parent, leaf, t.tree.PublicKey().Bytes()); err != nil {
+		if t.signature, err = parent.sign(leaf, t.public.Bytes()); err != nil {
 			return err
 		}
 		if i+1 < len(fresh) {
@@ -125,22 +118,9 @@ func newTrees(ctx context.Context, levels []lms.ParameterSet) ([]*lowerTree, err
 			wipeTrees(fresh)
 			return nil, fmt.Errorf("couldn't make a lower tree: %w", err)
 		}
-		fresh = append(fresh, t)
+		fresh = append(fresh, &lowerTree{tree: t})
 	}
 	return fresh, nil
-}
-
-func newTree(ctx context.Context, set lms.ParameterSet) (*lowerTree, error) {
-	var id lms.ID
-	rand.Read(id[:])
-	seed := NewSecret(set.N())
-	rand.Read(seed)
-	tree, err := lms.NewTree(ctx, set, id, seed)
-	if err != nil {
-		Wipe(seed)
-		return nil, err
-	}
-	return &lowerTree{tree: tree, seed: seed}, nil
 }
 
 // setPath makes path the live one and wipes the trees that it replaces.
@@ -155,10 +135,8 @@ func (k *key) setPath(path []*lowerTree) {
 	for i, t := range path {
 		next[i] = t.next
 	}
-	k.live.Store(pathRemaining(k.state.Levels, next))
+	k.live = pathRemaining(k.state.Levels, next)
 }
-
-func (k *key) dropPath() { k.setPath(nil) }
 
 func wipeTrees(trees []*lowerTree) {
 	for _, t := range trees {
@@ -171,7 +149,7 @@ func wipeTrees(trees []*lowerTree) {
 func (k *key) signedKeys() []lms.SignedKey {
 	var signed []lms.SignedKey
 	for _, t := range k.path {
-		signed = append(signed, lms.SignedKey{Signature: t.signature, Key: t.tree.PublicKey()})
+		signed = append(signed, lms.SignedKey{Signature: t.signature, Key: t.public})
 	}
 	return signed
 }
@@ -180,22 +158,29 @@ func (k *key) signedKeys() []lms.SignedKey {
 func (k *key) sealedPath() ([]ParkedTree, error) {
 	var parked []ParkedTree
 	for i, t := range k.path {
-		pub := t.tree.PublicKey()
-		seed, err := k.ks.sealSecret(t.seed, k.id.treeContext(i+1, pub.I[:]))
+		id := t.public.I[:]
+		seed, err := k.ks.sealSecret(t.seed, k.id.treeContext(i+1, id))
 		if err != nil {
 			return nil, err
 		}
-		parked = append(parked, ParkedTree{I: pub.I[:], Seed: seed, Root: pub.Root, Next: t.next, Signature: t.signature})
+		parked = append(parked, ParkedTree{I: id, Seed: seed, Root: t.public.Root, Next: t.next, Signature: t.signature})
 	}
 	return parked, nil
 }
 
 // unpark brings the parked trees back to life. They are rebuilt first; then
-// they leave the record durably, and only then may they be used.
+// they leave the record durably, and only then may they be used. Trees that are
+// damaged are burned, but not if the root's secret does not open either: then
+// the master key is the wrong one.
 func (k *key) unpark(ctx context.Context) error {
 	if len(k.state.Parked) == 0 {
 		return nil
 	}
+	seed, err := k.rootSeed()
+	if err != nil {
+		return err
+	}
+	Wipe(seed)
 	path, err := k.rebuildParked(ctx)
 	if errors.Is(err, ErrDamaged) {
 		k.ks.log.Error("the parked trees are damaged; their leaves are burned, the key goes on", "key", k.id, "error", err)
@@ -215,28 +200,37 @@ func (k *key) unpark(ctx context.Context) error {
 }
 
 func (k *key) rebuildParked(ctx context.Context) ([]*lowerTree, error) {
+	pub, err := k.state.publicKey()
+	if err != nil {
+		return nil, err
+	}
 	var path []*lowerTree
+	above := pub.Root
 	for i, parked := range k.state.Parked {
-		t, err := k.rebuildTree(ctx, i+1, parked)
+		t, err := k.rebuildLower(ctx, i+1, parked, above)
 		if err != nil {
 			wipeTrees(path)
 			return nil, fmt.Errorf("couldn't bring parked tree %d of key %s back: %w", i+1, k.id, err)
 		}
-		path = append(path, t)
+		path, above = append(path, t), t.public
 	}
 	return path, nil
 }
 
-func (k *key) rebuildTree(ctx context.Context, level int, parked ParkedTree) (*lowerTree, error) {
+// rebuildLower rebuilds one parked tree, after it checked the signature of the
+// level above that every signature of the key will carry.
+func (k *key) rebuildLower(ctx context.Context, level int, parked ParkedTree, above lms.PublicKey) (*lowerTree, error) {
+	public := lms.PublicKey{Set: k.state.Levels[level], I: lms.ID(parked.I), Root: parked.Root}
+	if err := above.Verify(public.Bytes(), parked.Signature); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
 	seed, err := k.ks.unseal(parked.Seed, k.id.treeContext(level, parked.I))
 	if err != nil {
 		return nil, err
 	}
-	pub := lms.PublicKey{Set: k.state.Levels[level], I: lms.ID(parked.I), Root: parked.Root}
-	tree, err := rebuild(ctx, pub, seed)
+	t, err := rebuild(ctx, public, seed)
 	if err != nil {
-		Wipe(seed)
 		return nil, err
 	}
-	return &lowerTree{tree: tree, seed: seed, next: parked.Next, signature: parked.Signature}, nil
+	return &lowerTree{t, parked.Next, parked.Signature}, nil
 }

@@ -3,10 +3,12 @@ package keystore
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/onceleaf/onceleaf/lms"
 )
@@ -145,6 +147,18 @@ func (s State) validParked() error {
 			len(tree.Signature) != s.Levels[i].SignatureSize() {
 			return fmt.Errorf("%w: parked tree %d", ErrParameters, i+1)
 		}
+	}
+	return s.validParkedLeaf()
+}
+
+// validParkedLeaf checks that the root leaf that signed the first parked tree is
+// a used one. Its number stands first in the signature (RFC 8554 section 5.4).
+func (s State) validParkedLeaf() error {
+	q := uint64(binary.BigEndian.Uint32(s.Parked[0].Signature))
+	leaf := Spans{{q, q + 1}}
+	given := func(g Gift) bool { return leaf.meets(g.Leaves) }
+	if !leaf.within(s.Held) || leaf.meets(s.Free) || slices.ContainsFunc(s.Given, given) {
+		return fmt.Errorf("%w: parked trees hang on leaf %d, which is not used", ErrParameters, q)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package keystore
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"os"
 	"strings"
@@ -16,10 +17,17 @@ func exampleState() State {
 	s.Generation, s.Mark = 7, 1
 	s.Free = Spans{{3, 16}}
 	s.Parked = []ParkedTree{{I: bytes.Repeat([]byte{1}, 16), Seed: []byte("sealed seed"), Root: make([]byte, 32), Next: 5,
-		Signature: make([]byte, setH5W8.SignatureSize())}}
-	s.Given = []Gift{{Transfer: "000102030405060708090a0b0c0d0e0f", Peer: "b7d01c2a9f3e4455", Leaves: Spans{{16, 32}}, Capsule: []byte("capsule file"), Proof: make([]byte, 32)}}
+		Signature: signatureWithLeaf(1)}}
+	s.Given = []Gift{{Transfer: "000102030405060708090a0b0c0d0e0f", Peer: "b7d01c2a9f3e4455", Leaves: Spans{{16, 32}}, Capsule: []byte("capsule file"), Receipt: make([]byte, 32)}}
 	s.Private, s.Public = []byte(`{"label":"release key"}`), []byte(`{"label":"release key"}`)
 	return s
+}
+
+// signatureWithLeaf has the length of a signature and begins with a leaf number.
+func signatureWithLeaf(q byte) []byte {
+	signature := make([]byte, setH5W8.SignatureSize())
+	signature[3] = q
+	return signature
 }
 
 func TestRecordExample(t *testing.T) {
@@ -75,6 +83,8 @@ func TestDecodeRefuses(t *testing.T) {
 		"trailing":              {resum(func(s string) string { return s + "{}" }), ErrDamaged},
 		"free and given":        {replace(`"from":3,"to":16`, `"from":3,"to":17`), ErrDamaged},
 		"free and not held":     {replace(`"held":[{"from":0`, `"held":[{"from":4`), ErrDamaged},
+		"parked on a free leaf": {resigned(t, 5), ErrDamaged},
+		"parked on a given one": {resigned(t, 20), ErrDamaged},
 		"next beyond the tree":  {replace(`"next":5`, `"next":33`), ErrDamaged},
 		"unknown parameter set": {replace(`LMS_SHA256_M32_H5/`, `LMS_SHA256_M32_H6/`), ErrDamaged},
 		"oversized":             {append([]byte(recordMagic), make([]byte, maxRecord+2000)...), ErrDamaged},
@@ -83,6 +93,15 @@ func TestDecodeRefuses(t *testing.T) {
 			t.Errorf("%s: %v, want %v", name, err, c.want)
 		}
 	}
+}
+
+// resigned is the example with its parked tree on another root leaf.
+func resigned(t *testing.T, q byte) []byte {
+	s := exampleState()
+	s.Parked[0].Signature = signatureWithLeaf(q)
+	text, err := json.Marshal(s)
+	must(t, err)
+	return frame(text)
 }
 
 func FuzzDecode(f *testing.F) {

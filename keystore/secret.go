@@ -11,8 +11,8 @@ import (
 // garbage collector's reach, locked against swapping as far as the process's
 // limit allows, kept out of core dumps, and empty in a forked child.
 //
-// What is not promised: copies that the hash functions keep on the stack, and
-// protection against who can read the memory of this process.
+// What is not promised: copies that hash functions and AES keep on stack and
+// heap, and protection against who can read the memory of this process.
 func NewSecret(n int) []byte {
 	page := os.Getpagesize()
 	size := max(1, (n+page-1)/page) * page

@@ -15,9 +15,10 @@ import (
 // others can change; what makes a State durable is key.commit.
 //
 // A root leaf is in one of four places: free (Free), given away (Given),
-// parked (below a tree in Parked), or burned (Held, and none of the other
-// three). reserve is the one function that takes leaves out of Free, and
-// receive the one that adds to it, never a leaf that was Held before.
+// parked (it signed a tree in Parked), or used or burned (Held, and none of the
+// others). reserve is the one function that hands leaves out of Free; destroy
+// burns those that are left; receive is the one that adds to Free, never a leaf
+// that was Held before.
 
 // Status says what a key may still do.
 type Status string
@@ -62,7 +63,7 @@ type Gift struct {
 	Peer     string `json:"peer"`
 	Leaves   Spans  `json:"leaves"`
 	Capsule  []byte `json:"capsule"` // the outbox: nil once acknowledged
-	Proof    []byte `json:"proof"`   // SHA-256 of what the receipt must show
+	Receipt  []byte `json:"receipt"` // SHA-256 of the receipt file that proves the arrival
 }
 
 // Arrival is a span of root leaves that came from another token.
@@ -84,7 +85,7 @@ const (
 // reserve takes n root leaves out of the free ones. It is the one door: whatever
 // uses, gives or burns root leaves gets them here.
 func reserve(s State, n uint64, from end) (State, Spans, error) {
-	if err := s.signs(); err != nil {
+	if err := s.mayReserve(); err != nil {
 		return s, nil, err
 	}
 	if n == 0 || n > s.Free.Count() {
@@ -99,8 +100,8 @@ func reserve(s State, n uint64, from end) (State, Spans, error) {
 	return s, taken, nil
 }
 
-// signs reports why the key may not give out leaves, if so.
-func (s State) signs() error {
+// mayReserve reports why the key may not give out leaves, if so.
+func (s State) mayReserve() error {
 	switch s.Status {
 	case Active:
 		return nil
@@ -113,7 +114,7 @@ func (s State) signs() error {
 
 // park lays the lower trees of a live path to rest.
 func park(s State, trees []ParkedTree) (State, error) {
-	if err := s.signs(); err != nil {
+	if err := s.mayReserve(); err != nil {
 		return s, err
 	}
 	if len(s.Parked) > 0 || len(trees) != len(s.Levels)-1 {
@@ -125,7 +126,7 @@ func park(s State, trees []ParkedTree) (State, error) {
 
 // takeOut hands the parked trees to the one who will use them from memory.
 func takeOut(s State) (State, []ParkedTree, error) {
-	if err := s.signs(); err != nil {
+	if err := s.mayReserve(); err != nil {
 		return s, nil, err
 	}
 	trees := s.Parked
@@ -163,15 +164,15 @@ func goingLeaves(s State, n uint64) (Spans, error) {
 	return taken, err
 }
 
-// acknowledge empties the outbox of one transfer when the receipt proves that
-// the capsule arrived.
-func acknowledge(s State, transfer string, proof []byte) (State, error) {
+// acknowledge empties the outbox of one transfer when the receipt is the one
+// that only who opened the capsule can write.
+func acknowledge(s State, transfer string, receipt []byte) (State, error) {
 	i := s.gift(transfer)
 	if i < 0 {
 		return s, ErrUnknownTransfer
 	}
-	sum := sha256.Sum256(proof)
-	if subtle.ConstantTimeCompare(sum[:], s.Given[i].Proof) != 1 {
+	sum := sha256.Sum256(receipt)
+	if subtle.ConstantTimeCompare(sum[:], s.Given[i].Receipt) != 1 {
 		return s, fmt.Errorf("%w: transfer %s", ErrReceipt, transfer)
 	}
 	s.Given = slices.Clone(s.Given)
@@ -237,8 +238,8 @@ func (s State) arrival(transfer string) int {
 }
 
 // follows is a second opinion on the step from s to next, made without the
-// function that took it: the ledger only grows, and what is free afterwards was
-// free before or is new to this token.
+// function that took it: the ledger only grows, what is free afterwards was free
+// before or is new to this token, and parked trees do not change where they lie.
 func (s State) follows(next State) error {
 	lost := s.Held.minus(s.Free)
 	switch {
@@ -246,10 +247,37 @@ func (s State) follows(next State) error {
 		return fmt.Errorf("%w: the key would become another", ErrParameters)
 	case !s.Held.within(next.Held):
 		return fmt.Errorf("%w: the ledger would shrink", ErrParameters)
-	case len(next.Given) < len(s.Given) || len(next.Received) < len(s.Received):
+	case !s.remembers(next):
 		return fmt.Errorf("%w: a transfer would be forgotten", ErrParameters)
+	case s.Status == Quarantined && next.Status != Quarantined:
+		return fmt.Errorf("%w: a quarantine would end", ErrParameters)
+	case len(s.Parked) > 0 && len(next.Parked) > 0 && !slices.EqualFunc(s.Parked, next.Parked, ParkedTree.equal):
+		return fmt.Errorf("%w: parked trees would change", ErrParameters)
 	case next.Free.meets(lost):
 		return fmt.Errorf("%w: a used leaf would become free", ErrParameters)
 	}
 	return next.validate()
+}
+
+// remembers reports whether next has every transfer of s, with its leaves.
+func (s State) remembers(next State) bool {
+	if len(next.Given) < len(s.Given) || len(next.Received) < len(s.Received) {
+		return false
+	}
+	for i, g := range s.Given {
+		if n := next.Given[i]; n.Transfer != g.Transfer || !slices.Equal(n.Leaves, g.Leaves) {
+			return false
+		}
+	}
+	for i, a := range s.Received {
+		if n := next.Received[i]; n.Transfer != a.Transfer || !slices.Equal(n.Leaves, a.Leaves) {
+			return false
+		}
+	}
+	return true
+}
+
+func (t ParkedTree) equal(u ParkedTree) bool {
+	return t.Next == u.Next && bytes.Equal(t.I, u.I) && bytes.Equal(t.Root, u.Root) &&
+		bytes.Equal(t.Seed, u.Seed) && bytes.Equal(t.Signature, u.Signature)
 }

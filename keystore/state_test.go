@@ -178,6 +178,9 @@ func TestReceiveRefusesWhatWasHere(t *testing.T) {
 			t.Errorf("leaves %s: %v, want ErrParameters", name, err)
 		}
 	}
+	if _, err := receive(quarantine(there), Arrival{Transfer: "b", Leaves: Spans{{0, 4}}}); !errors.Is(err, ErrQuarantined) {
+		t.Errorf("quarantined: %v", err)
+	}
 	back, err := receive(destroy(there), Arrival{Transfer: "b", Leaves: Spans{{0, 4}}})
 	if err != nil || back.Status != Active || back.Free.Count() != 4 {
 		t.Errorf("new leaves after destruction: %v", err)
@@ -188,7 +191,7 @@ func TestAcknowledge(t *testing.T) {
 	s := newState(1)
 	sum := sha256.Sum256([]byte("proof"))
 	leaves, _ := goingLeaves(s, 4)
-	s, _ = give(s, Gift{Transfer: "a", Leaves: leaves, Capsule: []byte("c"), Proof: sum[:]})
+	s, _ = give(s, Gift{Transfer: "a", Leaves: leaves, Capsule: []byte("c"), Receipt: sum[:]})
 	if _, err := acknowledge(s, "b", []byte("proof")); !errors.Is(err, ErrUnknownTransfer) {
 		t.Errorf("unknown transfer: %v", err)
 	}
@@ -206,12 +209,13 @@ func TestAcknowledge(t *testing.T) {
 
 func TestParkAndTakeOut(t *testing.T) {
 	s := newState(2)
+	s.Free = Spans{{1, 32}}
 	tree := ParkedTree{I: make([]byte, 16), Seed: []byte("sealed"), Root: make([]byte, 32), Next: 3, Signature: make([]byte, setH5W8.SignatureSize())}
 	if _, err := park(s, nil); err == nil {
 		t.Error("parked no tree")
 	}
 	parked, err := park(s, []ParkedTree{tree})
-	if err != nil || parked.Remaining() != 32*32+29 {
+	if err != nil || parked.Remaining() != 31*32+29 {
 		t.Fatalf("park: %v, remaining %d", err, parked.Remaining())
 	}
 	if _, err := park(parked, []ParkedTree{tree}); err == nil {
@@ -237,6 +241,8 @@ func TestFollows(t *testing.T) {
 		"free but never held":        func(s *State) { s.Free, s.Held = Spans{{4, 40}}, Spans{{0, 40}} },
 		"another key":                func(s *State) { s.PublicKey = append([]byte{}, s.PublicKey...); s.PublicKey[20]++ },
 		"other levels":               func(s *State) { s.Levels = []lms.ParameterSet{setH5W4} },
+		"a transfer is exchanged":    func(s *State) { s.Given = []Gift{{Transfer: "b", Leaves: Spans{{30, 32}}}} },
+		"given leaves change":        func(s *State) { s.Given = []Gift{{Transfer: "a", Leaves: Spans{{31, 32}}}} },
 		"unknown status":             func(s *State) { s.Status = "" },
 	} {
 		next := base
@@ -247,5 +253,15 @@ func TestFollows(t *testing.T) {
 	}
 	if err := base.follows(base); err != nil {
 		t.Errorf("no change: %v", err)
+	}
+	stopped := quarantine(base)
+	if err := stopped.follows(base); err == nil {
+		t.Error("a quarantine ended")
+	}
+	parked := exampleState()
+	back := exampleState()
+	back.Parked[0].Next--
+	if err := parked.follows(back); err == nil {
+		t.Error("a parked tree went back")
 	}
 }

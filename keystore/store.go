@@ -14,7 +14,8 @@ type Snapshot interface {
 // return nil until the record is durable. Replace refuses with ErrStale unless
 // the stored record is still the one in old. Any other error of Replace or
 // Create leaves the outcome unknown: the caller burns what the change would have
-// reserved and fetches anew. A store that is missing where one is expected is an
+// reserved, and fetches anew and stores once more what it found before it acts on
+// it. A store that is missing where one is expected is an
 // error at opening, never a fresh start.
 type Store interface {
 	// Fetch is the present version of a record, or ErrNoKey.

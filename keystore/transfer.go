@@ -17,8 +17,8 @@ type Giving struct {
 	Peer     string // serial number of the destination
 	Count    uint64 // root leaves to give; 0 asks for half of the free ones
 	// Seal makes the capsule from the SEED of the root tree (n bytes, wiped
-	// afterwards) and the leaves, and says what the receipt will have to show.
-	Seal func(seed []byte, leaves Spans) (capsule, proof []byte, err error)
+	// afterwards) and the leaves, and the receipt that will be accepted for it.
+	Seal func(seed []byte, leaves Spans) (capsule, receipt []byte, err error)
 }
 
 // Give moves root leaves to another token and returns the capsule for it. The
@@ -26,11 +26,11 @@ type Giving struct {
 // stays in the outbox until Acknowledge: to ask again for the same transfer
 // gives the same bytes and takes nothing.
 func (ks *Keystore) Give(ctx context.Context, id Identity, g Giving) ([]byte, error) {
-	k, err := ks.held(id)
+	k, err := ks.acquire(id)
 	if err != nil {
 		return nil, err
 	}
-	defer k.mu.Unlock()
+	defer k.release()
 	if err := k.refresh(); err != nil {
 		return nil, err
 	}
@@ -65,47 +65,47 @@ func (k *key) prepare(g Giving) (Gift, error) {
 	if err != nil {
 		return Gift{}, err
 	}
-	seed, err := k.ks.unseal(k.state.Seed, k.id.rootContext())
+	seed, err := k.rootSeed()
 	if err != nil {
 		return Gift{}, err
 	}
 	defer Wipe(seed)
-	capsule, proof, err := g.Seal(seed, slices.Clone(leaves))
+	capsule, receipt, err := g.Seal(seed, slices.Clone(leaves))
 	if err != nil {
 		return Gift{}, fmt.Errorf("couldn't seal the capsule: %w", err)
 	}
-	sum := sha256.Sum256(proof)
-	return Gift{Transfer: g.Transfer, Peer: g.Peer, Leaves: leaves, Capsule: capsule, Proof: sum[:]}, nil
+	sum := sha256.Sum256(receipt)
+	return Gift{Transfer: g.Transfer, Peer: g.Peer, Leaves: leaves, Capsule: capsule, Receipt: sum[:]}, nil
 }
 
-// Giveable are the leaves that Give would take, and the capsule if the transfer
-// was made before. It changes nothing.
-func (ks *Keystore) Giveable(id Identity, transfer string, count uint64) (Spans, []byte, error) {
+// Giveable are the leaves that Give would take, and the length of the capsule in
+// bytes if the transfer was made before, else 0. It changes nothing.
+func (ks *Keystore) Giveable(id Identity, transfer string, count uint64) (Spans, int, error) {
 	k, err := ks.key(id)
 	if err != nil {
-		return nil, nil, err
+		return nil, 0, err
 	}
-	s := *k.shown.Load()
-	if err := s.signs(); err != nil {
-		return nil, nil, err
+	s := k.shown.Load().state
+	if err := s.mayReserve(); err != nil {
+		return nil, 0, err
 	}
 	if i := s.gift(transfer); i >= 0 {
 		capsule, err := s.Given[i].emit()
-		return s.Given[i].Leaves, capsule, err
+		return slices.Clone(s.Given[i].Leaves), len(capsule), err
 	}
 	leaves, err := goingLeaves(s, count)
-	return leaves, nil, err
+	return leaves, 0, err
 }
 
-// Acknowledge empties the outbox of a transfer when proof is the one that was
-// named in Giving.Seal. To repeat it is no error.
-func (ks *Keystore) Acknowledge(id Identity, transfer string, proof []byte) error {
-	k, err := ks.held(id)
+// Acknowledge empties the outbox of a transfer when the receipt is the one that
+// Giving.Seal named. To repeat it is no error. ErrUnknownTransfer, ErrReceipt.
+func (ks *Keystore) Acknowledge(id Identity, transfer string, receipt []byte) error {
+	k, err := ks.acquire(id)
 	if err != nil {
 		return err
 	}
-	defer k.mu.Unlock()
-	return k.change(func(s State) (State, error) { return acknowledge(s, transfer, proof) })
+	defer k.release()
+	return k.change(func(s State) (State, error) { return acknowledge(s, transfer, receipt) })
 }
 
 // Share is what a capsule brings.
@@ -125,75 +125,99 @@ type Share struct {
 
 // Receive takes in leaves that another token gave away, after it rebuilt the
 // root tree and compared it with the public key. ErrSeen if the transfer or any
-// of the leaves was here before, whatever became of them.
+// of the leaves was here before, whatever became of them; ErrParameters;
+// ErrDamaged if the SEED does not give the public key, or if the key has a record
+// here that cannot be read; ErrLocked, ErrQuarantined, ErrStore.
 func (ks *Keystore) Receive(ctx context.Context, share Share) (Identity, error) {
 	id := IdentityOf(share.PublicKey)
-	if err := ks.refuseSeen(id, share); err != nil {
+	blank, err := ks.blank(share)
+	if err == nil {
+		err = ks.refuseSeen(id, blank, share)
+	}
+	if err != nil {
 		return id, err
 	}
-	root, err := rebuild(ctx, share.PublicKey.Root, share.Seed)
+	seed := NewSecret(len(share.Seed))
+	copy(seed, share.Seed)
+	root, err := rebuild(ctx, share.PublicKey.Root, seed)
 	if err != nil {
 		return id, fmt.Errorf("couldn't rebuild the root tree: %w", err)
 	}
-	blank, err := ks.blank(id, share)
-	if err == nil {
-		err = ks.settle(id, blank, share, root)
-	}
-	return id, err
-}
-
-// refuseSeen refuses a replay before the long work of rebuilding the tree.
-func (ks *Keystore) refuseSeen(id Identity, share Share) error {
-	k, err := ks.key(id)
-	if errors.Is(err, ErrNoKey) {
-		return nil
-	}
-	_, err = receive(*k.shown.Load(), share.arrival())
-	return err
+	return id, ks.settle(id, blank, share, root)
 }
 
 func (share Share) arrival() Arrival {
-	return Arrival{Transfer: share.Transfer, Peer: share.Peer, Leaves: share.Leaves, Receipt: share.Receipt}
+	return Arrival{Transfer: share.Transfer, Peer: share.Peer, Leaves: slices.Clone(share.Leaves), Receipt: share.Receipt}
 }
 
 // blank is the state of the key before any leaf arrived.
-func (ks *Keystore) blank(id Identity, share Share) (State, error) {
-	seed, err := ks.sealSecret(share.Seed, id.rootContext())
-	if err != nil {
+func (ks *Keystore) blank(share Share) (State, error) {
+	if err := ValidLevels(share.Levels); err != nil {
 		return State{}, err
 	}
-	s := State{
-		PublicKey: share.PublicKey.Bytes(), Levels: share.Levels, Status: Active,
-		Transferable: share.Transferable, Seed: seed, Private: share.Private(share.PublicKey),
+	pub := share.PublicKey
+	return State{
+		PublicKey: pub.Bytes(), Levels: slices.Clone(share.Levels), Status: Active, Transferable: share.Transferable,
+		Private: render(share.Private, pub), Public: render(share.Public, pub),
+	}, nil
+}
+
+// refuseSeen refuses a replay, and leaves that are none, before the long work of
+// rebuilding the tree.
+func (ks *Keystore) refuseSeen(id Identity, blank State, share Share) error {
+	if err := ks.discover(id); err != nil {
+		return err
 	}
-	if share.Public != nil {
-		s.Public = share.Public(share.PublicKey)
+	if k, err := ks.key(id); err == nil {
+		blank = k.shown.Load().state
 	}
-	return s, nil
+	_, err := receive(blank, share.arrival())
+	return err
+}
+
+// discover loads a key that the store has and this process does not know: its
+// creation had an unknown outcome. What is found is confirmed before it is used.
+func (ks *Keystore) discover(id Identity) error {
+	if _, err := ks.key(id); err == nil {
+		return nil
+	}
+	_, s, err := ks.fetch(id)
+	if errors.Is(err, ErrNoKey) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	ks.admit(&key{ks: ks, id: id, state: s})
+	return nil
 }
 
 // settle stores the leaves: under a new record, or under the one that the key
-// has here, where a tombstone gets its secrets again.
-func (ks *Keystore) settle(id Identity, blank State, share Share, root *lms.Tree) error {
-	k, err := ks.held(id)
+// has here, where a tombstone gets its secrets again. It takes the root tree.
+func (ks *Keystore) settle(id Identity, blank State, share Share, root *tree) error {
+	k, err := ks.acquire(id)
 	if errors.Is(err, ErrNoKey) {
 		s, err := receive(blank, share.arrival())
 		if err != nil {
+			root.wipe()
 			return err
 		}
 		return ks.create(id, s, root)
 	}
-	root.Wipe()
+	defer root.wipe()
 	if err != nil {
 		return err
 	}
-	defer k.mu.Unlock()
+	defer k.release()
 	return k.change(func(s State) (State, error) {
 		if !slices.Equal(s.Levels, blank.Levels) {
 			return s, fmt.Errorf("%w: the key is here with other levels", ErrParameters)
 		}
 		if s.Status == Destroyed {
-			s.Seed, s.Private, s.Public, s.Transferable = blank.Seed, blank.Private, blank.Public, blank.Transferable
+			if s.Seed, err = ks.sealSecret(root.seed, id.rootContext()); err != nil {
+				return s, err
+			}
+			s.Private, s.Public, s.Transferable = blank.Private, blank.Public, blank.Transferable
 		}
 		return receive(s, share.arrival())
 	})

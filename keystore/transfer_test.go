@@ -126,3 +126,15 @@ func TestGiveHalvesUntilTheEnd(t *testing.T) {
 		t.Errorf("gave %v, kept %d", given, d.info(id).RootRemaining)
 	}
 }
+
+// TestReceiveOntoDamagedRecord: what the ledger says cannot be read, so nothing
+// comes in.
+func TestReceiveOntoDamagedRecord(t *testing.T) {
+	source, store := newDesk(t, NewVolatile()), NewVolatile()
+	id, share := shareOf(t, source, levels(1)...)
+	store.records[id] = []byte("onceleaf-key/1 damaged")
+	d := newDesk(t, store)
+	if _, err := d.Receive(t.Context(), share); !errors.Is(err, ErrDamaged) {
+		t.Errorf("got %v, want ErrDamaged", err)
+	}
+}

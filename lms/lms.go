@@ -28,8 +28,9 @@ type Tree struct {
 var errWiped = errors.New("lms: tree was wiped")
 
 // NewTree computes the tree of the LMS private key (id, seed) on all cores (RFC 8554 section 5.2, algorithm 5, with the
-// one-time keys of appendix A). seed has n bytes, must be secret and fit for a key, and is copied. Errors: ErrParameters,
-// or that of ctx, which NewTree looks at every few leaves.
+// one-time keys of appendix A). seed has n bytes and must be secret and fit for a key. The Tree keeps the slice itself,
+// so that the caller can choose the memory a secret lives in; nobody else may touch it before Wipe, which zeroes it.
+// Errors: ErrParameters, or that of ctx, which NewTree looks at every few leaves; seed is the caller's again then.
 func NewTree(ctx context.Context, set ParameterSet, id ID, seed []byte) (*Tree, error) {
 	if err := set.Valid(); err != nil {
 		return nil, err
@@ -37,9 +38,8 @@ func NewTree(ctx context.Context, set ParameterSet, id ID, seed []byte) (*Tree, 
 	if len(seed) != set.N() {
 		return nil, fmt.Errorf("%w: seed of %d bytes, want %d", ErrParameters, len(seed), set.N())
 	}
-	t := &Tree{set: set, id: id, nodes: make([]byte, 2*set.Leaves()*uint64(set.N())), seed: bytes.Clone(seed)}
+	t := &Tree{set: set, id: id, nodes: make([]byte, 2*set.Leaves()*uint64(set.N())), seed: seed}
 	if err := t.compute(ctx); err != nil {
-		t.Wipe()
 		return nil, fmt.Errorf("couldn't compute the tree: %w", err)
 	}
 	return t, nil

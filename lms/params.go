@@ -3,6 +3,7 @@ package lms
 import (
 	"errors"
 	"fmt"
+	"sync"
 )
 
 // The errors of this package; each is returned wrapped with its context.
@@ -190,13 +191,20 @@ func ParameterSets() []ParameterSet {
 
 // ParseParameterSet is the inverse of [ParameterSet.String]. Its error is [ErrParameters].
 func ParseParameterSet(name string) (ParameterSet, error) {
-	for _, s := range ParameterSets() {
-		if s.String() == name {
-			return s, nil
-		}
+	if s, ok := parameterSets()[name]; ok {
+		return s, nil
 	}
 	return ParameterSet{}, fmt.Errorf("%w: no parameter set %q", ErrParameters, name)
 }
+
+// parameterSets are all valid sets by their names.
+var parameterSets = sync.OnceValue(func() map[string]ParameterSet {
+	byName := map[string]ParameterSet{}
+	for _, s := range ParameterSets() {
+		byName[s.String()] = s
+	}
+	return byName
+})
 
 // String returns the two IANA names, such as "LMS_SHA256_M32_H10/LMOTS_SHA256_N32_W4".
 func (s ParameterSet) String() string { return s.LMS.String() + "/" + s.OTS.String() }

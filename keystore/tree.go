@@ -1,0 +1,68 @@
+package keystore
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"fmt"
+
+	"github.com/onceleaf/onceleaf/lms"
+)
+
+// tree is a tree with its secret. Its signatures are checked under the public
+// key that the world has, not under what the tree says of itself.
+type tree struct {
+	*lms.Tree
+	public lms.PublicKey
+	seed   []byte // SEED, in locked memory; the lms.Tree uses this very slice
+}
+
+// newTree makes a tree from fresh random I and SEED.
+func newTree(ctx context.Context, set lms.ParameterSet) (*tree, error) {
+	var id lms.ID
+	rand.Read(id[:])
+	seed := NewSecret(set.N())
+	rand.Read(seed)
+	built, err := lms.NewTree(ctx, set, id, seed)
+	if err != nil {
+		Wipe(seed)
+		return nil, err
+	}
+	return &tree{built, built.PublicKey(), seed}, nil
+}
+
+// rebuild makes a tree again and compares its root with the known one. It takes
+// the seed, and wipes it on an error.
+func rebuild(ctx context.Context, public lms.PublicKey, seed []byte) (*tree, error) {
+	built, err := lms.NewTree(ctx, public.Set, public.I, seed)
+	if err == nil && !bytes.Equal(built.PublicKey().Root, public.Root) {
+		err = fmt.Errorf("%w: the seed belongs to another tree", ErrDamaged)
+	}
+	if err != nil {
+		Wipe(seed)
+		return nil, err
+	}
+	return &tree{built, public, seed}, nil
+}
+
+// wipe ends the use of a tree. It waits for a signature under way.
+func (t *tree) wipe() {
+	t.Wipe()
+	Wipe(t.seed)
+}
+
+// sign signs with a leaf that the caller owns and never uses again, under a
+// fresh C, and checks the result as a receiver would: a fault in the computation
+// must not leave the module.
+func (t *tree) sign(leaf uint32, message []byte) ([]byte, error) {
+	randomizer := make([]byte, t.public.Set.N())
+	rand.Read(randomizer)
+	signature, err := t.SignLeaf(leaf, randomizer, message)
+	if err != nil {
+		return nil, fmt.Errorf("couldn't sign with leaf %d, it is burned: %w", leaf, err)
+	}
+	if err := t.public.Verify(message, signature); err != nil {
+		return nil, fmt.Errorf("the signature of leaf %d does not verify, it is burned: %w", leaf, err)
+	}
+	return signature, nil
+}
