@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"strings"
+	"sync"
+	"syscall"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -27,11 +29,21 @@ var (
 const storeVersion = "onceleaf-store/1"
 
 // ownerWait is how long opening waits for another owner of the file to go.
-const ownerWait = time.Second
+const (
+	ownerWait = time.Second
+	ownerPoll = 50 * time.Millisecond
+)
 
 // Bolt is the Store and the Shelf of one token in one bbolt file, which it owns
 // alone from opening to Close. Each change costs two fsyncs.
-type Bolt struct{ db *bbolt.DB }
+type Bolt struct {
+	db   *bbolt.DB
+	file *os.File // the same that bbolt has
+
+	mu     sync.Mutex // one call at a time: none sees a change that is not yet durable, or hangs in bbolt
+	broken bool       // bbolt panicked and must not be entered again
+	doubt  bool       // a commit failed: what bbolt shows may not be durable
+}
 
 var (
 	_ Store = &Bolt{}
@@ -79,50 +91,85 @@ func writeEmpty(path, serial string) error {
 
 // OpenBolt opens the store of the token with this serial number. It never makes
 // one: ErrMissing if there is none, ErrOwned if another process holds it,
-// ErrVersion, or ErrDamaged, which also covers a truncated file and one that
-// belongs to another token (a copy under another name would sign twice).
-func OpenBolt(path, serial string) (b *Bolt, err error) {
-	defer faults(&err)()
-	if err := complete(path); err != nil {
-		return nil, openError(path, err)
-	}
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: ownerWait, OpenFile: existing})
+// ErrStore if the system refuses, ErrVersion, or ErrDamaged, which also covers a
+// truncated file and one that belongs to another token (a copy under another
+// name would sign twice). What is read from an open store is durable.
+func OpenBolt(path, serial string) (*Bolt, error) {
+	file, err := existing(path)
 	if err != nil {
 		return nil, openError(path, err)
 	}
-	b = &Bolt{db}
-	if err := b.check(serial); err != nil {
-		return nil, errors.Join(openError(path, err), db.Close())
+	b, err := attach(file, serial)
+	if err != nil {
+		return nil, errors.Join(openError(path, err), release(file))
 	}
 	return b, nil
 }
 
-// existing opens a file as bbolt asks, but never makes one.
-func existing(path string, flag int, mode os.FileMode) (*os.File, error) {
-	return os.OpenFile(path, flag&^os.O_CREATE, mode)
+// existing opens a file to read and write, but never makes one.
+func existing(path string) (*os.File, error) { return os.OpenFile(path, os.O_RDWR, 0) }
+
+// attach makes a Store of a file, which the caller releases if it fails. The
+// file is locked before it is checked, and bbolt gets what was checked.
+func attach(file *os.File, serial string) (*Bolt, error) {
+	if err := lock(file); err != nil {
+		return nil, err
+	}
+	if err := checkPages(file); err != nil {
+		return nil, err
+	}
+	b := &Bolt{file: file}
+	if err := b.run(b.open); err != nil {
+		return nil, err
+	}
+	err := b.check(serial)
+	if err == nil {
+		err = confirm(file)
+	}
+	if err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
+	return b, nil
 }
 
-// complete reports a file that is shorter than its own account. bbolt maps the
-// file into memory, and to touch a missing page would kill the process.
-func complete(path string) error {
-	info, err := os.Stat(path)
-	if err != nil {
-		return err
-	}
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: ownerWait, ReadOnly: true, OpenFile: existing})
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	return db.View(func(tx *bbolt.Tx) error {
-		if info.Size() < tx.Size() {
-			return fmt.Errorf("%w: %d bytes of %d are left", ErrDamaged, info.Size(), tx.Size())
+// lock makes us the owner of the file, as bbolt would, within ownerWait.
+func lock(file *os.File) error {
+	deadline := time.Now().Add(ownerWait)
+	for {
+		err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		busy := errors.Is(err, syscall.EWOULDBLOCK)
+		switch {
+		case busy && time.Now().After(deadline):
+			return ErrOwned
+		case !busy && !errors.Is(err, syscall.EINTR):
+			return err
 		}
-		return nil
-	})
+		time.Sleep(ownerPoll)
+	}
 }
 
-// check reads the whole file once: pages, version and serial number.
+// release unlocks the file explicitly, so that a forked child that inherited the
+// descriptor does not keep it locked, and closes it unless bbolt did.
+func release(file *os.File) error {
+	raw, err := file.SyscallConn()
+	if err == nil {
+		err = raw.Control(func(fd uintptr) { _ = syscall.Flock(int(fd), syscall.LOCK_UN) })
+	}
+	if err = errors.Join(err, file.Close()); errors.Is(err, os.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+// open lets bbolt map the file. All its syncs are on.
+func (b *Bolt) open() (err error) {
+	b.db, err = bbolt.Open(b.file.Name(), 0o600, &bbolt.Options{
+		OpenFile: func(string, int, os.FileMode) (*os.File, error) { return b.file, nil },
+	})
+	return err
+}
+
+// check reads version and serial number.
 func (b *Bolt) check(serial string) error {
 	return b.view(func(tx *bbolt.Tx) error {
 		meta := tx.Bucket(bucketMeta)
@@ -135,41 +182,39 @@ func (b *Bolt) check(serial string) error {
 		if got := meta.Get([]byte("serial")); string(got) != serial {
 			return fmt.Errorf("%w: it is the store of token %q, not of %q", ErrDamaged, got, serial)
 		}
-		return firstError(tx.Check())
+		return nil
 	})
 }
 
-// firstError reads all of errs, so that their sender comes to its end.
-func firstError(errs <-chan error) (first error) {
-	for err := range errs {
-		if first == nil {
-			first = fmt.Errorf("%w: %w", ErrDamaged, err)
-		}
-	}
-	return first
-}
-
-// openError gives an error of opening its sentinel.
+// openError gives an error of opening its sentinel. What the system refuses says
+// nothing about the file: it is no damage.
 func openError(path string, err error) error {
+	var refused syscall.Errno
 	kind := ErrDamaged
 	switch {
-	case errors.Is(err, ErrDamaged), errors.Is(err, ErrVersion):
+	case errors.Is(err, ErrDamaged), errors.Is(err, ErrVersion), errors.Is(err, ErrOwned), errors.Is(err, ErrStore):
 		return fmt.Errorf("couldn't open store %s: %w", path, err)
 	case errors.Is(err, fs.ErrNotExist):
 		kind = ErrMissing
-	case errors.Is(err, berrors.ErrTimeout):
-		kind = ErrOwned
 	case errors.Is(err, berrors.ErrVersionMismatch):
 		kind = ErrVersion
-	case errors.Is(err, fs.ErrPermission), errors.Is(err, os.ErrInvalid):
+	case errors.Is(err, syscall.EISDIR):
+	case errors.As(err, &refused):
 		kind = ErrStore
 	}
 	return fmt.Errorf("couldn't open store %s: %w: %w", path, kind, err)
 }
 
-// Close gives the file up. bbolt unlocks it explicitly, so that a forked child
-// that inherited the descriptor does not keep it locked.
-func (b *Bolt) Close() error { return b.db.Close() }
+// Close gives the file up. bbolt would wait for ever for the locks that a fault
+// left held: then its mapping stays, and the file alone is closed.
+func (b *Bolt) Close() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.broken {
+		return release(b.file)
+	}
+	return b.db.Close()
+}
 
 // Fetch implements Store.
 func (b *Bolt) Fetch(id Identity) (Snapshot, error) {
@@ -271,14 +316,55 @@ func (b *Bolt) Write(changes map[string][]byte) error {
 	return nil
 }
 
-func (b *Bolt) view(read func(*bbolt.Tx) error) (err error) {
-	defer faults(&err)()
-	return b.db.View(read)
+func (b *Bolt) view(read func(*bbolt.Tx) error) error {
+	return b.run(func() error {
+		if err := b.settle(); err != nil {
+			return err
+		}
+		return b.db.View(read)
+	})
 }
 
-func (b *Bolt) update(change func(*bbolt.Tx) error) (err error) {
+// update leaves the store in doubt if change agreed and the commit failed: bbolt
+// then shows what may not be on the disk.
+func (b *Bolt) update(change func(*bbolt.Tx) error) error {
+	return b.run(func() error {
+		if err := b.settle(); err != nil {
+			return err
+		}
+		err := b.db.Update(func(tx *bbolt.Tx) error {
+			err := change(tx)
+			b.doubt = err == nil
+			return err
+		})
+		b.doubt = b.doubt && err != nil
+		return err
+	})
+}
+
+// settle makes durable what a failed commit left, before anybody acts on it.
+func (b *Bolt) settle() error {
+	if !b.doubt {
+		return nil
+	}
+	err := confirm(b.file)
+	b.doubt = err != nil
+	return err
+}
+
+// run calls use, which enters bbolt, and makes errors of its faults. A panic
+// leaves the locks of bbolt held, so it is the last call that enters.
+func (b *Bolt) run(use func() error) (err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.broken {
+		return fmt.Errorf("%w: it was damaged while it was open", ErrDamaged)
+	}
+	b.broken = true // until use has returned
 	defer faults(&err)()
-	return b.db.Update(change)
+	err = use()
+	b.broken = false
+	return err
 }
 
 // faults makes errors of panics: bbolt panics on pages it cannot read, and a

@@ -18,7 +18,7 @@ var (
 
 	// ErrStore is a change whose outcome is unknown: it may be durable or not.
 	// What it would have reserved is treated as burned.
-	ErrStore = errors.New("the store did not confirm the change")
+	ErrStore = errors.New("the store did not confirm")
 	// ErrStale is a change refused because another one came first.
 	ErrStale = errors.New("the record was changed by somebody else")
 

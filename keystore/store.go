@@ -10,8 +10,8 @@ type Snapshot interface {
 
 // Store keeps one record per key identity.
 //
-// Duties of an implementation: Replace and Create are atomic, and must not
-// return nil until the record is durable. Replace refuses with ErrStale unless
+// Duties of an implementation: what Fetch returns is durable. Replace and Create
+// are atomic, and must not return nil until the record is durable. Replace refuses with ErrStale unless
 // the stored record is still the one in old. Any other error of Replace or
 // Create leaves the outcome unknown: the caller burns what the change would have
 // reserved, and fetches anew and stores once more what it found before it acts on
