@@ -60,7 +60,9 @@ const (
 	maxLabel  = 32 // bytes of UTF-8, as CK_TOKEN_INFO has it
 )
 
-func (p Party) check() error {
+// Check reports a serial number or a label that no file of a transfer may name:
+// ErrFormat.
+func (p Party) Check() error {
 	printable := func(r rune) bool { return r > ' ' && r <= '~' }
 	if p.Serial == "" || len(p.Serial) > maxSerial || strings.ContainsFunc(p.Serial, func(r rune) bool { return !printable(r) }) {
 		return fmt.Errorf("%w: serial number %q", ErrFormat, p.Serial)

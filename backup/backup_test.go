@@ -170,6 +170,10 @@ func TestPartitionRefuses(t *testing.T) {
 		"no such key":           {keystore.Identity{}, other, 0, keystore.ErrNoKey},
 	} {
 		before, _ := a.Info(c.id)
+		bad := Party{a.self.Serial, "two\nlines"}
+		if _, err := Partition(t.Context(), a.Keystore, id, other, bad, 1); !errors.Is(err, ErrFormat) {
+			t.Errorf("a label that the destination refuses: %v, want ErrFormat", err)
+		}
 		if _, err := Partition(t.Context(), a.Keystore, c.id, c.req, a.self, c.count); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, want %v", name, err, c.want)
 		}

@@ -54,7 +54,7 @@ func (c *Capsule) check() (err error) {
 	if c.fields.Format != capsuleFormat || !isTransferID(c.fields.Transfer) {
 		return fmt.Errorf("format %q", c.fields.Format)
 	}
-	if err := errors.Join(c.fields.Source.check(), c.fields.Destination.check()); err != nil {
+	if err := errors.Join(c.fields.Source.Check(), c.fields.Destination.Check()); err != nil {
 		return err
 	}
 	if c.public, err = lms.ParseHSSPublicKey(c.fields.PublicKey); err != nil {

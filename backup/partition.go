@@ -41,6 +41,9 @@ func newHeader(ks *keystore.Keystore, id keystore.Identity, req *Request, source
 	if err != nil {
 		return capsuleHeader{}, err
 	}
+	if err := source.Check(); err != nil {
+		return capsuleHeader{}, err
+	}
 	if req.Destination().Serial == source.Serial {
 		return capsuleHeader{}, fmt.Errorf("%w: the request comes from the token that holds the key", ErrNotForUs)
 	}
@@ -86,8 +89,8 @@ func sealCapsule(req *Request, h capsuleHeader, seed []byte) (capsule, receipt [
 	if capsule, err = format(capsuleFields{h, sealed}); err != nil {
 		return nil, nil, err
 	}
-	if len(capsule) > maxFile {
-		return nil, nil, fmt.Errorf("%w: the capsule would have %d bytes", ErrFormat, len(capsule))
+	if _, err := ParseCapsule(capsule); err != nil { // what the destination cannot read must not take leaves along
+		return nil, nil, err
 	}
 	receipt, err = newReceipt(h, capsule, receiptKey)
 	return capsule, receipt, err

@@ -32,7 +32,7 @@ func ParseRequest(text []byte) (*Request, error) {
 	if r.fields.Format != requestFormat || !isTransferID(r.fields.Transfer) {
 		return nil, fmt.Errorf("couldn't read the request: %w: format %q", ErrFormat, r.fields.Format)
 	}
-	if err := r.fields.Destination.check(); err != nil {
+	if err := r.fields.Destination.Check(); err != nil {
 		return nil, fmt.Errorf("couldn't read the request: %w", err)
 	}
 	if _, err := r.fields.Scheme.sealer(r.fields.PublicKey); err != nil {

@@ -28,6 +28,9 @@ var (
 // matter only where they forbid something: this module makes threads, and it cannot lock by the application's mutex
 // functions alone. CKR_FUNCTION_FAILED if another process owns the token directory: the log names it.
 func (m *Module) Initialize(args *InitializeArgs) ck.RV {
+	if m.initialised() { // without waiting, and making others wait, for the calls under way
+		return ck.CKR_CRYPTOKI_ALREADY_INITIALIZED
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.library != nil {
@@ -45,6 +48,12 @@ func (m *Module) Initialize(args *InitializeArgs) ck.RV {
 		return rv
 	}
 	return ck.CKR_GENERAL_ERROR // among those that the standard lists for C_Initialize
+}
+
+func (m *Module) initialised() bool {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.library != nil
 }
 
 // check holds the arguments to PKCS#11 section 5.4.

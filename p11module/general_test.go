@@ -200,6 +200,31 @@ func TestBadConfiguration(t *testing.T) {
 }
 
 // C_Finalize ends a long key generation and waits for it.
+// A second C_Initialize, as another library of the process may call it, neither waits for long work nor makes the
+// others wait.
+func TestInitializeAgainDuringLongWork(t *testing.T) {
+	b, h := newUserBench(t)
+	public, private := templates(true, "large", large)
+	done := make(chan ck.RV)
+	go func() {
+		done <- third(b.m.GenerateKeyPair(h, Mechanism{Type: ck.CKM_HSS_KEY_PAIR_GEN}, public, private))
+	}()
+	for range 3 {
+		b.want(ck.CKR_CRYPTOKI_ALREADY_INITIALIZED, b.m.Initialize(nil))
+		_, rv := b.m.GetInfo()
+		b.must(rv)
+	}
+	select {
+	case rv := <-done:
+		t.Fatalf("the generation was over too soon to show anything: %s", rv.Error())
+	default:
+	}
+	b.must(b.m.Finalize(false))
+	if rv := <-done; rv != ck.CKR_FUNCTION_CANCELED && rv != ck.CKR_CRYPTOKI_NOT_INITIALIZED {
+		t.Errorf("got %s", rv.Error())
+	}
+}
+
 func TestFinalizeEndsLongWork(t *testing.T) {
 	b, h := newUserBench(t)
 	public, private := templates(true, "large", large)

@@ -124,8 +124,8 @@ func (l *library) closeSession(s *session) {
 	s.cancel(SignOperation | VerifyOperation | FindOperation)
 	l.handles.drop(s.slot, s.token.EndSession(uint64(s.handle))...)
 	if len(l.sessionsOf(s.slot)) == 0 {
-		l.handles.dropSlot(s.slot, true)
 		s.token.LogoutIfAny()
+		l.handles.dropSlot(s.slot, true)
 	}
 }
 
@@ -213,11 +213,12 @@ func (m *Module) Logout(h ck.SessionHandle) ck.RV {
 		if s.token.User() == nil {
 			return ck.CKR_USER_NOT_LOGGED_IN
 		}
-		l.handles.dropSlot(s.slot, true)
+		err := s.token.Logout() // first: until then a search could give out handles anew
 		for _, other := range l.sessionsOf(s.slot) {
 			other.cancel(SignOperation | VerifyOperation | FindOperation)
 		}
-		return s.token.Logout()
+		l.handles.dropSlot(s.slot, true)
+		return err
 	})
 }
 

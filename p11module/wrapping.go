@@ -40,7 +40,7 @@ func (l *library) giving(s *session, mechanism Mechanism, wrapping, key ck.Objec
 	if err != nil {
 		return nil, err
 	}
-	return s.token.Giving(requestID, keyID, count)
+	return s.token.Giving(s.asker(), requestID, keyID, count)
 }
 
 // give gives the leaves if there is room for the capsule.

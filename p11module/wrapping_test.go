@@ -512,3 +512,34 @@ func (c *ceremony) offline(slot ck.SlotID, work func(keystore.Shelf) error) {
 	c.must(c.m.Initialize(nil))
 	c.source, c.destination = c.userSession(0), c.userSession(1)
 }
+
+// One request is answered by one key, even if two are asked at once; the other capsule would never open.
+func TestOneRequestTwoKeysAtOnce(t *testing.T) {
+	c := newCeremony(t, nil)
+	public, private := templates(true, "other", h5w8)
+	_, other, rv := c.m.GenerateKeyPair(c.source, generation, public, append(private, Attribute{ck.CKA_ONCELEAF_TRANSFERABLE, truth(true)}))
+	c.must(rv)
+	for range 5 {
+		answers := make(chan ck.RV)
+		for _, key := range []ck.ObjectHandle{c.key, other} {
+			go func() {
+				_, _, rv := c.m.WrapKey(c.source, Mechanism{partition.Type, ulong(uint64(1))}, c.request, key, Output{Room: 1 << 20})
+				answers <- rv
+			}()
+		}
+		if a, b := <-answers, <-answers; (a == ck.CKR_OK) == (b == ck.CKR_OK) {
+			t.Fatalf("answers %s and %s", a.Error(), b.Error())
+		}
+		c.ask(nil)
+	}
+}
+
+func TestWrapNeedsAReadWriteSession(t *testing.T) {
+	c := newCeremony(t, nil)
+	before := c.ledger(c.source, c.key).Generation
+	_, _, rv := c.m.WrapKey(c.open(0, false), partition, c.request, c.key, Output{Room: 1 << 20})
+	c.want(ck.CKR_SESSION_READ_ONLY, rv)
+	if after := c.ledger(c.source, c.key).Generation; after != before {
+		t.Error("the key changed")
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/onceleaf/onceleaf/backup"
 	"github.com/onceleaf/onceleaf/internal/ck"
 	"github.com/onceleaf/onceleaf/internal/durable"
 	"github.com/onceleaf/onceleaf/keystore"
@@ -217,6 +218,9 @@ func (d *Device) Info(id ck.SlotID) (Info, error) {
 func (d *Device) InitToken(id ck.SlotID, pin []byte, label string) error {
 	d.initialising.Lock()
 	defer d.initialising.Unlock()
+	if err := (backup.Party{Serial: newSerial(), Label: label}).Check(); err != nil {
+		return refuse(ck.CKR_ARGUMENTS_BAD, "%w", err) // such a token could not take part in a transfer
+	}
 	t, err := d.Token(id)
 	if err == nil {
 		return t.reinitialise(pin, label)

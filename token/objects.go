@@ -80,7 +80,7 @@ func (t *Token) half(id ObjectID, info keystore.Info, attributes []byte, s schem
 		err = fmt.Errorf("%w: object %s is stored as %s", keystore.ErrDamaged, id, o.class())
 	}
 	if err != nil {
-		t.log.Error("the attributes of a key cannot be read; the defaults are shown", "token", t.serial, "error", err)
+		t.log.Error("the attributes of a key cannot be read; they are kept, and the key does nothing", "token", t.serial, "error", err)
 		o = s.bare(id)
 	}
 	o.key = &hssKey{t.keys, info.Identity}
@@ -97,7 +97,8 @@ type half struct {
 	object     *object
 }
 
-// bare is a token object with the defaults: a key whose attributes cannot be read still signs.
+// bare is a token object with the defaults, but without rights: what its attributes denied cannot be read, and what
+// they say must not be overwritten. It can be destroyed.
 func (s schema) bare(id ObjectID) *object {
 	o := &object{id: id, schema: s, stored: Attributes{}}
 	for attribute, r := range s {
@@ -106,6 +107,9 @@ func (s schema) bare(id ObjectID) *object {
 		}
 	}
 	o.stored[ck.CKA_TOKEN] = yes
+	for _, right := range []ck.AttributeType{ck.CKA_SIGN, ck.CKA_VERIFY, ck.CKA_MODIFIABLE} {
+		o.stored[right] = no
+	}
 	return o
 }
 
@@ -319,6 +323,8 @@ func (t *Token) Destroy(s Session, id ObjectID) error {
 		return err
 	}
 	switch {
+	case o.inPair() && o.class() == ck.CKO_PRIVATE_KEY && !t.userIs(ck.CKU_USER):
+		return refuse(ck.CKR_USER_NOT_LOGGED_IN, "the leaves of a token key are the user's to burn")
 	case !o.may(ck.CKA_DESTROYABLE):
 		return refuse(ck.CKR_ACTION_PROHIBITED, "the object is not destroyable")
 	case o.inPair():

@@ -106,13 +106,22 @@ func TestDestroyRules(t *testing.T) {
 		t.Errorf("private, nobody logged in: %v", err)
 	}
 	tk.must(tk.Destroy(s, pub)) // a public object of the token
+	tk.must(tk.Login(ck.CKU_USER, userPIN))
+	open := append(oneLevel(), Attribute{ck.CKA_PRIVATE, no}, Attribute{ck.CKA_TOKEN, yes})
+	_, shown, err := tk.GenerateHSS(t.Context(), s, nil, open)
+	tk.must(err)
+	tk.must(tk.Logout())
+	if err := tk.Destroy(s, shown); result(err) != ck.CKR_USER_NOT_LOGGED_IN {
+		t.Errorf("a key that all can see, nobody logged in: %v", err)
+	}
 	tk.must(tk.Login(ck.CKU_SO, soPIN))
 	if err := tk.Destroy(s, priv); result(err) != ck.CKR_OBJECT_HANDLE_INVALID {
 		t.Errorf("private, SO logged in: %v", err)
 	}
 }
 
-// Objects and attributes that cannot be read are reported and kept; the key still signs.
+// Objects and attributes that cannot be read are reported and kept. A key with such attributes does nothing: they may
+// have denied it.
 func TestDamagedObjects(t *testing.T) {
 	tk := newTestToken(t)
 	s := tk.userSession()
@@ -132,10 +141,11 @@ func TestDamagedObjects(t *testing.T) {
 	tk.userSession()
 	tk.expectLabels("", "")
 	tk.expect(priv, map[ck.AttributeType][]byte{ck.CKA_TOKEN: yes, ck.CKA_PRIVATE: yes, ck.CKA_CLASS: Ulong(ck.CKO_PRIVATE_KEY), ck.CKA_SENSITIVE: yes})
-	signer, err := tk.Signer(priv, ck.CKM_HSS)
-	tk.must(err)
-	if _, err := signer.Sign(t.Context(), []byte("m")); err != nil {
-		t.Error(err)
+	if _, err := tk.Signer(priv, ck.CKM_HSS); result(err) != ck.CKR_KEY_FUNCTION_NOT_PERMITTED {
+		t.Errorf("Signer: %v", err)
+	}
+	if err := tk.Change(tk.userSession(), priv, []Attribute{{ck.CKA_LABEL, []byte("x")}}); result(err) != ck.CKR_ACTION_PROHIBITED {
+		t.Errorf("Change: %v", err)
 	}
 	for _, name := range []string{"token/1", "token/2", "token/3", "token/4"} {
 		if text, err := tk.shelf.Read(objectPrefix + name); text == nil || !strings.Contains(log.String(), name) {

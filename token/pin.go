@@ -145,6 +145,9 @@ func (t *Token) writePIN(user ck.UserType, r pinRecord) error {
 // tryPIN gives the master key for the right PIN. The caller holds t.pins. The order of the steps is the point: the try
 // is counted, durably, before the PIN is looked at.
 func (t *Token) tryPIN(user ck.UserType, pin []byte) (keystore.MasterKey, error) {
+	if len(pin) > MaxPIN { // no PIN is that long, and a length gone wrong must not be read
+		return nil, refuse(ck.CKR_PIN_LEN_RANGE, "a PIN has at most %d bytes", MaxPIN)
+	}
 	r, err := t.readPIN(user)
 	if err != nil {
 		return nil, err

@@ -164,6 +164,30 @@ func TestReinitialiseCanBeRepeated(t *testing.T) {
 	tk.expectLabels()
 }
 
+// A label that no file of a transfer may name would cost the leaves that such a token gives away.
+func TestLabelsRefused(t *testing.T) {
+	tk := newTestToken(t)
+	for _, label := range []string{"two\nlines", "esc\x1b", "\xff\xfe", "\x00"} {
+		for slot := range ck.SlotID(2) { // the token that is there, and the free slot
+			if err := tk.device.InitToken(slot, []byte(soPIN), label); result(err) != ck.CKR_ARGUMENTS_BAD {
+				t.Errorf("slot %d, label %q: %v", slot, label, err)
+			}
+		}
+	}
+	tk.reopen()
+}
+
+// A PIN longer than any is no try, and is not read.
+func TestEndlessPIN(t *testing.T) {
+	tk := newTestToken(t)
+	if err := tk.Login(ck.CKU_USER, make([]byte, MaxPIN+1)); result(err) != ck.CKR_PIN_LEN_RANGE {
+		t.Errorf("got %v", err)
+	}
+	if flags, err := tk.pinFlags(ck.CKU_USER); err != nil || flags&ck.CKF_USER_PIN_COUNT_LOW != 0 {
+		t.Errorf("flags %#x, %v", flags, err)
+	}
+}
+
 func TestLabelOfToken(t *testing.T) {
 	tk := newTestToken(t)
 	for range 2 {

@@ -94,6 +94,9 @@ func parseSlotList(text []byte) (list slotList, err error) {
 	if err := decoder.Decode(&list); err != nil {
 		return list, fmt.Errorf("%w: %w", keystore.ErrDamaged, err)
 	}
+	if decoder.More() {
+		return list, fmt.Errorf("%w: text behind the list of slots", keystore.ErrDamaged)
+	}
 	if list.Version != 1 {
 		return list, fmt.Errorf("%w: %d", keystore.ErrVersion, list.Version)
 	}

@@ -25,6 +25,8 @@ type Token struct {
 	pins  sync.Mutex // login, logout and PINs: one try at a time
 	edits sync.Mutex // one change of stored attributes at a time
 
+	giving sync.Mutex // one answer to a transfer request at a time
+
 	mu       sync.RWMutex // guards what follows
 	label    string
 	user     *ck.UserType       // who is logged in; nil for nobody

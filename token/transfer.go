@@ -99,7 +99,10 @@ type Giving struct {
 
 // Giving checks whether leaves of the HSS private key may go to the destination of the transfer request. It gives
 // nothing yet. CKR_KEY_UNEXTRACTABLE unless the key was made transferable.
-func (t *Token) Giving(request, key ObjectID, count uint64) (*Giving, error) {
+func (t *Token) Giving(s Session, request, key ObjectID, count uint64) (*Giving, error) {
+	if !s.ReadWrite {
+		return nil, refuse(ck.CKR_SESSION_READ_ONLY, "giving leaves away changes the key's record")
+	}
 	k, err := t.transferable(key)
 	if err != nil {
 		return nil, err
@@ -160,6 +163,8 @@ func (g *Giving) Size() (int, error) {
 // Give is the capsule. The leaves are gone from this token, durably, before it returns; the same request again gives
 // the same bytes.
 func (g *Giving) Give(ctx context.Context) ([]byte, error) {
+	g.token.giving.Lock() // one request is answered by one key: the check and the gift are one step
+	defer g.token.giving.Unlock()
 	capsule, err := backup.Partition(ctx, g.token.keys, g.key, g.request, g.token.self(), g.count)
 	return capsule, unusableRequest(err)
 }

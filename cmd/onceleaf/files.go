@@ -74,8 +74,8 @@ func (o output) checkNamed(flag string) error {
 
 // check refuses, before anything irreversible is done, a file that could not be written then.
 func (o output) check() error {
-	if info, err := os.Stat(o.path); err == nil && info.IsDir() {
-		return refusal("name a file", "%s is a folder", shown(o.path))
+	if info, err := os.Stat(o.path); err == nil && !info.Mode().IsRegular() {
+		return refusal("name a file", "%s is a folder, a device or the like", shown(o.path))
 	}
 	if _, err := os.Lstat(o.path); err == nil && !o.force {
 		return o.taken()

@@ -26,6 +26,8 @@ func TestOutputIsCheckedFirst(t *testing.T) {
 		"new file":             {output{path: filepath.Join(dir, "new")}, ""},
 		"taken":                {output{path: taken}, "exists already"},
 		"taken, forced":        {output{path: taken, force: true}, ""},
+		"device":               {output{path: "/dev/null"}, "a device"},
+		"device, forced":       {output{path: "/dev/null", force: true}, "a device"},
 		"folder":               {output{path: dir}, "is a folder"},
 		"folder, forced":       {output{path: dir, force: true}, "is a folder"},
 		"no such folder":       {output{path: filepath.Join(dir, "no", "new")}, "folder"},

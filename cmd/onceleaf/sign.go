@@ -81,10 +81,24 @@ func (inv *invocation) signAndKeep(s *session, name string, message []byte, out 
 		return err
 	}
 	if err := out.write(signature, 0o644); err != nil {
-		return &problem{what: err.Error(), safe: "the message was signed and its leaf is used up; no leaf will be used twice",
-			next: "sign again to a file that can be written; that uses another leaf", err: err}
+		return rescue(signature, out, err)
 	}
-	return inv.printSigned(s, key, signature, out)
+	if err := inv.printSigned(s, key, signature, out); err != nil {
+		return &problem{what: err.Error(), safe: "the message is signed, with one leaf, and the signature is in " + shown(out.path),
+			next: "use that file; do not sign again", err: err}
+	}
+	return nil
+}
+
+// rescue keeps a signature whose file could not be written under another name, since its leaf is spent.
+func rescue(signature []byte, out output, cause error) error {
+	p := &problem{what: cause.Error(), safe: "the message was signed and its leaf is used up; no leaf will be used twice",
+		next: "sign again to a file that can be written; that uses another leaf", err: cause}
+	other := output{path: out.path + ".rescued"}
+	if other.write(signature, 0o644) == nil {
+		p.safe, p.next = "the message is signed, with one leaf, and the signature is in "+shown(other.path), "use that file; do not sign again"
+	}
+	return p
 }
 
 func (s *session) sign(key hssKey, message []byte) ([]byte, error) {
@@ -122,10 +136,10 @@ func (inv *invocation) printSigned(s *session, key hssKey, signature []byte, out
 // would also burn the rest of the lower trees. A second one ends the program. The function returned ends that.
 func (inv *invocation) holdInterrupts() (release func()) {
 	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	go func() {
 		if _, open := <-signals; open {
-			signal.Reset(syscall.SIGINT, syscall.SIGTERM)
+			signal.Reset(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 			inv.warn("finishing this signature; interrupt again to give it up with its leaf")
 		}
 	}()
