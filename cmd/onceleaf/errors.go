@@ -43,6 +43,14 @@ func report(stderr io.Writer, err error) int {
 	return p.exit
 }
 
+// whenDone explains an error that came after the step itself was done, when only its result could not be shown.
+func whenDone(err error, safe, next string) error {
+	if err == nil {
+		return nil
+	}
+	return &problem{what: err.Error(), safe: safe, next: next, err: err}
+}
+
 // act is a step that the token can refuse or fail at, and what then holds.
 type act struct {
 	name    string // completes "couldn't ..."

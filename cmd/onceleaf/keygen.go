@@ -81,7 +81,7 @@ func (inv *invocation) keygen(plan keyPlan) error {
 		if err != nil {
 			return err
 		}
-		return inv.printNewKey(s, private)
+		return whenDone(inv.printNewKey(s, private), "the key is made", "'onceleaf list' shows it")
 	})
 }
 

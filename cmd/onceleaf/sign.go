@@ -83,11 +83,8 @@ func (inv *invocation) signAndKeep(s *session, name string, message []byte, out 
 	if err := out.write(signature, 0o644); err != nil {
 		return rescue(signature, out, err)
 	}
-	if err := inv.printSigned(s, key, signature, out); err != nil {
-		return &problem{what: err.Error(), safe: "the message is signed, with one leaf, and the signature is in " + shown(out.path),
-			next: "use that file; do not sign again", err: err}
-	}
-	return nil
+	return whenDone(inv.printSigned(s, key, signature, out),
+		"the message is signed, with one leaf, and the signature is in "+shown(out.path), "use that file; do not sign again")
 }
 
 // rescue keeps a signature whose file could not be written under another name, since its leaf is spent.

@@ -157,7 +157,8 @@ func (inv *invocation) give(s *session, g giveaway, req *backup.Request, data []
 			next: "run the same export again with the same request and another --out: the same capsule comes out"}
 	}
 	inv.note("if the capsule is lost, the same export with the same request makes it again")
-	return inv.printExported(s, key, g.out.path, req, capsule)
+	return whenDone(inv.printExported(s, key, g.out.path, req, capsule),
+		"the leaves left the token, and the capsule is in "+shown(g.out.path), "take that file to the destination")
 }
 
 // answered says whether leaves of the key went to this request before. A request that another key has answered is

@@ -82,7 +82,8 @@ func (inv *invocation) take(s *session, in intake, id []byte, capsule *backup.Ca
 	if err := s.keepReceipt(private, in.receipt); err != nil {
 		return err
 	}
-	return inv.printImported(s, private, reportCapsule(in.capsule, req, capsule), in.receipt.path)
+	return whenDone(inv.printImported(s, private, reportCapsule(in.capsule, req, capsule), in.receipt.path),
+		"the leaves are in this token, and the receipt is written", "'onceleaf list' shows the key")
 }
 
 // checkNewName refuses a label that another key has. A key of which leaves are here already keeps the label it has.
