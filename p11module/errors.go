@@ -3,6 +3,7 @@ package p11module
 import (
 	"context"
 	"errors"
+	"syscall"
 
 	"github.com/onceleaf/onceleaf/backup"
 	"github.com/onceleaf/onceleaf/internal/ck"
@@ -47,7 +48,8 @@ var results = []struct {
 	{lms.ErrParameters, ck.CKR_TEMPLATE_INCONSISTENT},
 }
 
-// resultOf is the CK_RV of an error. What the table does not know is CKR_GENERAL_ERROR.
+// resultOf is the CK_RV of an error. Of what the table does not know, a refusal of the system (a full disk, say) is
+// CKR_DEVICE_ERROR, and the rest CKR_GENERAL_ERROR.
 func resultOf(err error) ck.RV {
 	if err == nil {
 		return ck.CKR_OK
@@ -60,6 +62,9 @@ func resultOf(err error) ck.RV {
 		if errors.Is(err, r.err) {
 			return r.rv
 		}
+	}
+	if refused := syscall.Errno(0); errors.As(err, &refused) {
+		return ck.CKR_DEVICE_ERROR
 	}
 	return ck.CKR_GENERAL_ERROR
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"golang.org/x/tools/go/packages"
@@ -320,6 +321,7 @@ func TestResults(t *testing.T) {
 		{fmt.Errorf("couldn't: %w", ck.CKR_PIN_LOCKED), ck.CKR_PIN_LOCKED},
 		{fmt.Errorf("couldn't: %w", keystore.ErrExhausted), ck.CKR_KEY_EXHAUSTED},
 		{fmt.Errorf("%w: %w", ck.CKR_DEVICE_ERROR, keystore.ErrExhausted), ck.CKR_DEVICE_ERROR},
+		{fmt.Errorf("couldn't write: %w", syscall.ENOSPC), ck.CKR_DEVICE_ERROR},
 		{fmt.Errorf("something else"), ck.CKR_GENERAL_ERROR},
 	} {
 		if got := resultOf(c.err); got != c.want {
