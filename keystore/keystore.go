@@ -3,8 +3,8 @@
 //
 // Invariant: a leaf is used only after the record of its key says, durably,
 // that the leaf is gone. The state machine is in state.go, and reserve there is
-// the one function that takes a root leaf; key.commit is the one that makes a
-// change durable; key.sign shows the order of the steps of a signature.
+// the one function that hands out a root leaf; key.persist is the one that makes
+// a change durable; key.sign shows the order of the steps of a signature.
 //
 // What is not promised: with NoGuard, a whole store that is put back to an
 // earlier state (a restored disk, a cloned machine, a copied folder) is not
@@ -292,10 +292,15 @@ func (k *key) arrived(s State) bool {
 	return err == nil && slices.Equal(found.Seed, s.Seed) && k.refresh() == nil
 }
 
-// admit makes a new key known.
+// admit makes a new key known, unless somebody was first: a key has one owner in
+// memory, or what one of them reserved could not be parked.
 func (ks *Keystore) admit(k *key) {
 	ks.mu.Lock()
 	defer ks.mu.Unlock()
+	if _, known := ks.keys[k.id]; known {
+		k.forget()
+		return
+	}
 	if ks.resting || ks.master == nil {
 		k.forget() // locked while the key was made
 	}

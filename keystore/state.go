@@ -12,7 +12,7 @@ import (
 
 // This file is the whole state machine of an HSS key: pure functions from a
 // State to the next one. No function here reads a clock, a file or memory that
-// others can change; what makes a State durable is key.commit.
+// others can change; what makes a State durable is key.persist.
 //
 // A root leaf is in one of four places: free (Free), given away (Given),
 // parked (it signed a tree in Parked), or used or burned (Held, and none of the

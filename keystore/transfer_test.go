@@ -138,3 +138,43 @@ func TestReceiveOntoDamagedRecord(t *testing.T) {
 		t.Errorf("got %v, want ErrDamaged", err)
 	}
 }
+
+// created is a store that lets a test act right after a record was created.
+type created struct {
+	Store
+	then func()
+}
+
+func (c *created) Create(id Identity, record []byte) (Snapshot, error) {
+	snap, err := c.Store.Create(id, record)
+	c.then()
+	return snap, err
+}
+
+// TestOneOwnerInMemory: a second import that finds the record of the first one
+// before that is done must not make a second owner of the key.
+func TestOneOwnerInMemory(t *testing.T) {
+	source := newDesk(t, NewVolatile())
+	id, share := shareOf(t, source, levels(2)...)
+	store := &created{Store: NewVolatile()}
+	d := newDesk(t, store)
+	var found *key
+	store.then = func() {
+		must(t, d.discover(id))
+		k, err := d.key(id)
+		must(t, err)
+		found = k
+	}
+	_, err := d.Receive(t.Context(), share)
+	must(t, err)
+	if k, err := d.key(id); err != nil || k != found {
+		t.Errorf("the key has two owners in memory: %v", err)
+	}
+	if q := d.sign(id); q[0] != 16 {
+		t.Errorf("root leaf %d, want 16", q[0])
+	}
+	d.restart()
+	if q := d.sign(id); q[0] != 16 || q[1] != 1 {
+		t.Errorf("after a restart: leaves %v", q)
+	}
+}
