@@ -27,7 +27,7 @@ type device struct {
 
 func newDevice(t *testing.T, name string) *device {
 	t.Helper()
-	ks, err := keystore.New(keystore.NewVolatile(), keystore.NoGuard{}, slog.New(slog.DiscardHandler))
+	ks, err := keystore.NewSession(slog.New(slog.DiscardHandler))
 	must(t, err)
 	ks.Unlock(keystore.NewMasterKey())
 	return &device{ks, t, Party{Serial: "serial-of-" + name, Label: name}}

@@ -216,6 +216,9 @@ func (b *Bolt) Close() error {
 	return b.db.Close()
 }
 
+// Durable implements Store.
+func (b *Bolt) Durable() bool { return true }
+
 // Fetch implements Store.
 func (b *Bolt) Fetch(id Identity) (Snapshot, error) {
 	var record []byte

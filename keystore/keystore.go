@@ -44,10 +44,22 @@ type Keystore struct {
 	damaged     []error
 }
 
-// New loads every record of the store. A record that cannot be read is reported
-// by Damaged, kept, and left alone. If the guard shows that the store went back,
-// all keys are quarantined.
+// New loads every record of a token's store. A record that cannot be read is
+// reported by Damaged, kept, and left alone. If the guard shows that the store
+// went back, all keys are quarantined. ErrParameters for a store that is not
+// durable.
 func New(store Store, guard Guard, log *slog.Logger) (*Keystore, error) {
+	if !store.Durable() {
+		return nil, fmt.Errorf("%w: the keys of a token need a store that outlives the process", ErrParameters)
+	}
+	return load(store, guard, log)
+}
+
+// NewSession makes a keystore without keys, in memory alone, for keys that die
+// with their session.
+func NewSession(log *slog.Logger) (*Keystore, error) { return load(NewVolatile(), NoGuard{}, log) }
+
+func load(store Store, guard Guard, log *slog.Logger) (*Keystore, error) {
 	ks := &Keystore{store: store, guard: guard, log: log, keys: map[Identity]*key{}}
 	ids, err := store.List()
 	if err != nil {

@@ -34,7 +34,7 @@ func newDesk(t *testing.T, store Store) *desk {
 // open starts anew from the store, as a process that was started again.
 func (d *desk) open() {
 	d.t.Helper()
-	ks, err := New(d.store, d.guard, slog.New(slog.DiscardHandler))
+	ks, err := load(d.store, d.guard, slog.New(slog.DiscardHandler))
 	must(d.t, err)
 	ks.Unlock(slices.Clone(MasterKey(NewSecret(32))))
 	master := MasterKey(NewSecret(32))
@@ -467,5 +467,12 @@ func TestGenerateRefuses(t *testing.T) {
 	}
 	if len(d.Keys()) != 0 {
 		t.Error("a refused key is there")
+	}
+}
+
+// TestVolatileStoreIsRefused: the keys of a token must outlive the process.
+func TestVolatileStoreIsRefused(t *testing.T) {
+	if ks, err := New(NewVolatile(), NoGuard{}, slog.New(slog.DiscardHandler)); !errors.Is(err, ErrParameters) || ks != nil {
+		t.Errorf("New with a store in memory: %v, want ErrParameters", err)
 	}
 }

@@ -10,14 +10,18 @@ type Snapshot interface {
 
 // Store keeps one record per key identity.
 //
-// Duties of an implementation: what Fetch returns is durable. Replace and Create
-// are atomic, and must not return nil until the record is durable. Replace refuses with ErrStale unless
-// the stored record is still the one in old. Any other error of Replace or
-// Create leaves the outcome unknown: the caller burns what the change would have
-// reserved, and fetches anew and stores once more what it found before it acts on
-// it. A store that is missing where one is expected is an
-// error at opening, never a fresh start.
+// Duties of an implementation: what Fetch returns after opening is durable.
+// Replace and Create are atomic, and must not return nil until the record is
+// durable. Replace refuses with ErrStale unless the stored record is still the
+// one in old. Any other error of Replace or Create leaves the outcome unknown:
+// the caller burns what the change would have reserved, and fetches anew and
+// stores once more what it found before it acts on it. A store that is missing
+// where one is expected is an error at opening, never a fresh start. Package
+// storetest holds an implementation to all of this.
 type Store interface {
+	// Durable reports whether the records outlive the process and the machine's
+	// power. New refuses a store that says no.
+	Durable() bool
 	// Fetch is the present version of a record, or ErrNoKey.
 	Fetch(id Identity) (Snapshot, error)
 	Replace(old Snapshot, record []byte) (Snapshot, error)

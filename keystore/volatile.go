@@ -6,7 +6,8 @@ import (
 	"sync"
 )
 
-// Volatile is a Store in memory, for keys that die with their session.
+// Volatile is a Store in memory, for keys that die with their session and for
+// tests. New refuses it for a token.
 type Volatile struct {
 	mu      sync.Mutex
 	records map[Identity][]byte // guarded by mu
@@ -16,6 +17,9 @@ var _ Store = &Volatile{}
 
 // NewVolatile makes an empty store.
 func NewVolatile() *Volatile { return &Volatile{records: map[Identity][]byte{}} }
+
+// Durable implements Store.
+func (v *Volatile) Durable() bool { return false }
 
 // Fetch implements Store.
 func (v *Volatile) Fetch(id Identity) (Snapshot, error) {

@@ -135,7 +135,7 @@ func (t *Token) generateInStore(ctx context.Context, s Session, p keyPlan) (pub,
 // generateInMemory makes a session key: in a keystore of its own that lives in memory, and under a master key of its
 // own, so that it signs by the same code as any other and vanishes with the session.
 func (t *Token) generateInMemory(ctx context.Context, s Session, p keyPlan) (pub, priv ObjectID, err error) {
-	keys, err := keystore.New(keystore.NewVolatile(), keystore.NoGuard{}, t.log)
+	keys, err := keystore.NewSession(t.log)
 	if err != nil {
 		return "", "", err
 	}
