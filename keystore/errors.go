@@ -9,6 +9,7 @@ var (
 	ErrNoKey           = errors.New("no such key")
 	ErrExhausted       = errors.New("not enough one-time keys left")
 	ErrQuarantined     = errors.New("the key is quarantined")
+	ErrExternal        = errors.New("the key is kept outside the token")
 	ErrParameters      = errors.New("parameters not allowed")
 	ErrNotTransferable = errors.New("the key was not made transferable")
 	ErrSeen            = errors.New("these leaves were on this token before")

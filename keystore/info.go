@@ -17,6 +17,8 @@ type Info struct {
 	Guard         string // its name
 	RootRemaining uint64 // free root leaves
 	Remaining     uint64 // message signatures left, at most 2^64-1
+	Capacity      uint64 // those that the key began with here, without what it gave away
+	Reserve       uint64 // message leaves per durable write; 0: the lower trees live in memory
 	Transferable  bool
 	Private       []byte // the token's attributes of the private key object
 	Public        []byte // and of the public one; nil when there is none
@@ -69,7 +71,7 @@ func (k *key) info() Info {
 	info := Info{           // copies: what the caller does to them must not reach the state
 		Identity: k.id, PublicKey: pub, Levels: slices.Clone(s.Levels), Status: s.Status, Generation: s.Generation,
 		Guard: k.ks.guard.Name(), RootRemaining: s.Free.Count(), Remaining: shown.remaining(),
-		Transferable: s.Transferable, Private: bytes.Clone(s.Private), Public: bytes.Clone(s.Public), Free: slices.Clone(s.Free),
+		Capacity: s.Capacity(), Reserve: s.batchSize(), Transferable: s.Transferable, Private: bytes.Clone(s.Private), Public: bytes.Clone(s.Public), Free: slices.Clone(s.Free),
 	}
 	for _, g := range s.Given {
 		info.Given = append(info.Given, Transfer{g.Transfer, g.Peer, slices.Clone(g.Leaves), g.Capsule == nil})

@@ -20,7 +20,7 @@ type key struct {
 	state State
 	root  *tree        // nil until needed
 	path  []*lowerTree // the live lower trees, level 1 first; empty, or L-1 of them
-	live  uint64       // message leaves left in path
+	batch Spans        // leaves of the lowest level that were taken for us and not used
 
 	// What Info shows without waiting for mu, which can be held for as long as a
 	// tree takes to build. release publishes it.
@@ -41,7 +41,15 @@ func (k *key) release() {
 	k.mu.Unlock()
 }
 
-func (k *key) publish() { k.shown.Store(&showing{k.state, k.live}) }
+func (k *key) publish() { k.shown.Store(&showing{k.state, k.live()}) }
+
+// live is the number of message leaves in memory that nobody used yet.
+func (k *key) live() uint64 {
+	if k.state.batchSize() > 0 {
+		return k.batch.Count()
+	}
+	return k.pathRemaining()
+}
 
 // commit makes next the durable state of k. It has the one call of
 // Store.Replace. On an error the caller must treat the leaves that next takes as
@@ -112,16 +120,6 @@ func (k *key) change(transition func(State) (State, error)) error {
 	return k.commit(next)
 }
 
-// reserve takes the lowest n free root leaves, durably. They belong to the
-// caller, who uses each of them once or not at all.
-func (k *key) reserve(n uint64) (leaves Spans, err error) {
-	err = k.change(func(s State) (next State, err error) {
-		next, leaves, err = reserve(s, n, low)
-		return next, err
-	})
-	return leaves, err
-}
-
 // sign makes one HSS signature. The order of the steps is what this project is
 // about: the leaf is durably gone (nextLeaf) before anything is signed with it,
 // and the signature is verified before anybody sees it.
@@ -155,12 +153,18 @@ func (k *key) nextLeaf(ctx context.Context) (*tree, uint32, error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	leaf, err := k.reserveOne()
+	leaf, err := k.nextOfBatch()
 	return root, leaf, err
 }
 
+// reserveOne takes the lowest free root leaf, durably. It is for a lower tree; the
+// caller signs with it once or not at all.
 func (k *key) reserveOne() (uint32, error) {
-	leaves, err := k.reserve(1)
+	var leaves Spans
+	err := k.change(func(s State) (next State, err error) {
+		next, leaves, err = reserve(s, 1, low)
+		return next, err
+	})
 	if err != nil {
 		return 0, err
 	}
@@ -195,16 +199,24 @@ func (k *key) rootSeed() ([]byte, error) {
 	return seed, nil
 }
 
-// rest parks what is left of the lower trees and forgets every secret of k.
-// Whatever the store answers, the trees in memory are not used again.
+// rest puts what is left in memory into the record, and forgets every secret of
+// k. Whatever the store answers, the leaves in memory are not used again.
 func (k *key) rest() error {
 	k.mu.Lock()
 	defer k.release()
+	return k.settleDown()
+}
+
+// settleDown is rest for a caller who has the lock.
+func (k *key) settleDown() error {
 	defer k.forget()
-	if k.live == 0 || k.state.mayReserve() != nil {
+	if k.live() == 0 || k.state.mayReserve() != nil {
 		return nil
 	}
-	trees, err := k.sealedPath()
+	if left := k.batch; len(left) > 0 {
+		return k.change(func(s State) (State, error) { return putBack(s, left) })
+	}
+	trees, err := k.sealTrees(k.path, 1)
 	if err != nil {
 		return err
 	}
@@ -217,6 +229,7 @@ func (k *key) forget() {
 		k.root = nil
 	}
 	k.setPath(nil)
+	k.batch = nil
 }
 
 // usable reports an error that Sign would give for lack of leaves or by status,

@@ -240,6 +240,10 @@ func (id Identity) treeContext(level int, i []byte) []byte {
 type Spec struct {
 	Levels       []lms.ParameterSet // root first
 	Transferable bool
+	// Reserve is the number of message leaves that one durable write takes: what
+	// a crash may burn. 0 is 1 for a key of one level; in a key of more levels it
+	// lets the lower trees live in memory, where a crash burns them.
+	Reserve uint64
 	// Private and Public render the token's attributes of the two objects from
 	// the new public key; nil stands for none.
 	Private, Public func(lms.HSSPublicKey) []byte
@@ -267,7 +271,7 @@ func (ks *Keystore) Generate(ctx context.Context, spec Spec) (Identity, error) {
 	id, all := IdentityOf(pub), Spans{{0, spec.Levels[0].Leaves()}}
 	err = ks.create(id, State{
 		PublicKey: pub.Bytes(), Levels: slices.Clone(spec.Levels), Status: Active, Transferable: spec.Transferable,
-		Free: all, Held: all, Private: render(spec.Private, pub), Public: render(spec.Public, pub),
+		Reserve: spec.Reserve, Free: all, Held: all, Private: render(spec.Private, pub), Public: render(spec.Public, pub),
 	}, root)
 	return id, err
 }

@@ -8,15 +8,19 @@ import (
 	"github.com/onceleaf/onceleaf/lms"
 )
 
-// lowerTree is a tree of level 1 or below, in volatile memory. Each has its own
-// random I and SEED (SP 800-208 section 6); a crash burns what is left of it.
+// This file is about the lower trees of a key, levels 1 to L-1. Their leaves are
+// taken in one of two ways. As a rule they live in memory alone: the durable
+// reservation of the root leaf that they hang on took all of them, and a crash
+// burns what is left. A key with batches (batch.go) keeps the trees in the record
+// and takes a few leaves at a time.
+
+// lowerTree is a tree of level 1 or below. Each has its own random I and SEED
+// (SP 800-208 section 6).
 type lowerTree struct {
 	*tree
-	next      uint32 // the first leaf that was never used
+	next      uint32 // the first leaf that was never used; with batches the record counts
 	signature []byte // of the level above, over this tree's public key
 }
-
-func (t *lowerTree) left() uint64 { return t.public.Set.Leaves() - uint64(t.next) }
 
 // take is the next leaf of a tree that lives in memory alone: its root leaf was
 // reserved durably, so it needs no write. There is always one left when called.
@@ -29,22 +33,24 @@ func (t *lowerTree) take() uint32 {
 // nextPathLeaf is the next leaf of the lowest level; it makes new lower trees
 // when the present ones are used up.
 func (k *key) nextPathLeaf(ctx context.Context) (*tree, uint32, error) {
-	if err := k.unpark(ctx); err != nil {
+	if err := k.wake(ctx); err != nil {
 		return nil, 0, err
 	}
 	if err := k.extend(ctx); err != nil {
 		return nil, 0, err
 	}
 	lowest := k.path[len(k.path)-1]
-	leaf := lowest.take()
-	k.live--
-	return lowest.tree, leaf, nil
+	if k.state.batchSize() > 0 {
+		leaf, err := k.nextOfBatch()
+		return lowest.tree, leaf, err
+	}
+	return lowest.tree, lowest.take(), nil
 }
 
 // extend makes sure that the lowest tree has a leaf. New trees are built first,
 // which takes long and may be cancelled; then one leaf of the level above is
-// taken (from the durable state, if that level is the root), and each new tree
-// is signed by the one above it.
+// taken, durably if its tree is in the record, and each new tree is signed by the
+// one above it.
 func (k *key) extend(ctx context.Context) error {
 	level := k.levelWithRoom()
 	if level == len(k.path) && level > 0 {
@@ -61,6 +67,9 @@ func (k *key) extend(ctx context.Context) error {
 	if err == nil {
 		err = signTrees(parent, leaf, fresh)
 	}
+	if err == nil && k.state.batchSize() > 0 {
+		err = k.plantTrees(level, fresh)
+	}
 	if err != nil {
 		wipeTrees(fresh)
 		return err
@@ -72,26 +81,43 @@ func (k *key) extend(ctx context.Context) error {
 // levelWithRoom is the lowest level whose live tree has an unused leaf; 0 if
 // only the root can have one. Level i is path[i-1].
 func (k *key) levelWithRoom() int {
+	if len(k.batch) > 0 {
+		return len(k.path)
+	}
 	for i := len(k.path); i > 0; i-- {
-		if k.path[i-1].left() > 0 {
+		if k.left(i) > 0 {
 			return i
 		}
 	}
 	return 0
 }
 
-// takeAbove takes one leaf of the given level, durably if it is the root.
+// left is the number of leaves of the live tree of a level that nobody took.
+func (k *key) left(level int) uint64 {
+	next := k.path[level-1].next
+	if k.state.batchSize() > 0 {
+		next = k.state.Parked[level-1].Next
+	}
+	return k.state.Levels[level].Leaves() - uint64(next)
+}
+
+// takeAbove takes one leaf of the given level, durably if its tree is in the
+// record.
 func (k *key) takeAbove(ctx context.Context, level int) (*tree, uint32, error) {
-	if level > 0 {
-		parent := k.path[level-1]
-		return parent.tree, parent.take(), nil
+	if level == 0 {
+		root, err := k.rootTree(ctx)
+		if err != nil {
+			return nil, 0, err
+		}
+		leaf, err := k.reserveOne()
+		return root, leaf, err
 	}
-	root, err := k.rootTree(ctx)
-	if err != nil {
-		return nil, 0, err
+	parent := k.path[level-1]
+	if k.state.batchSize() > 0 {
+		leaf, err := k.drawOne(level)
+		return parent.tree, leaf, err
 	}
-	leaf, err := k.reserveOne()
-	return root, leaf, err
+	return parent.tree, parent.take(), nil
 }
 
 // signTrees signs the first new tree with a leaf of its parent, and each other
@@ -131,11 +157,16 @@ func (k *key) setPath(path []*lowerTree) {
 		}
 	}
 	k.path = path
-	next := make([]uint32, len(path))
-	for i, t := range path {
+}
+
+// pathRemaining is the number of message signatures left in lower trees that
+// live in memory alone.
+func (k *key) pathRemaining() uint64 {
+	next := make([]uint32, len(k.path))
+	for i, t := range k.path {
 		next[i] = t.next
 	}
-	k.live = pathRemaining(k.state.Levels, next)
+	return pathRemaining(k.state.Levels, next)
 }
 
 func wipeTrees(trees []*lowerTree) {
@@ -154,26 +185,27 @@ func (k *key) signedKeys() []lms.SignedKey {
 	return signed
 }
 
-// sealedPath is the live path in its parked form.
-func (k *key) sealedPath() ([]ParkedTree, error) {
-	var parked []ParkedTree
-	for i, t := range k.path {
+// sealTrees is the form of lower trees in the record; the first is of the given
+// level.
+func (k *key) sealTrees(trees []*lowerTree, level int) ([]ParkedTree, error) {
+	var sealed []ParkedTree
+	for i, t := range trees {
 		id := t.public.I[:]
-		seed, err := k.ks.sealSecret(t.seed, k.id.treeContext(i+1, id))
+		seed, err := k.ks.sealSecret(t.seed, k.id.treeContext(level+i, id))
 		if err != nil {
 			return nil, err
 		}
-		parked = append(parked, ParkedTree{I: id, Seed: seed, Root: t.public.Root, Next: t.next, Signature: t.signature})
+		sealed = append(sealed, ParkedTree{I: id, Seed: seed, Root: t.public.Root, Next: t.next, Signature: t.signature})
 	}
-	return parked, nil
+	return sealed, nil
 }
 
-// unpark brings the parked trees back to life. They are rebuilt first; then
-// they leave the record durably, and only then may they be used. Trees that are
-// damaged are burned, but not if the root's secret does not open either: then
-// the master key is the wrong one.
-func (k *key) unpark(ctx context.Context) error {
-	if len(k.state.Parked) == 0 {
+// wake brings the parked trees back to life. They are rebuilt first. Those that
+// will live in memory alone then leave the record durably, and only then may they
+// be used. Trees that are damaged are burned, but not if the root's secret does
+// not open either: then the master key is the wrong one.
+func (k *key) wake(ctx context.Context) error {
+	if len(k.state.Parked) == 0 || k.state.batchSize() > 0 && k.awake() {
 		return nil
 	}
 	seed, err := k.rootSeed()
@@ -182,21 +214,30 @@ func (k *key) unpark(ctx context.Context) error {
 	}
 	Wipe(seed)
 	path, err := k.rebuildParked(ctx)
-	if errors.Is(err, ErrDamaged) {
-		k.ks.log.Error("the parked trees are damaged; their leaves are burned, the key goes on", "key", k.id, "error", err)
-	} else if err != nil {
+	damaged := errors.Is(err, ErrDamaged)
+	if err != nil && !damaged {
 		return err
 	}
-	err = k.change(func(s State) (State, error) {
-		next, _, err := takeOut(s)
-		return next, err
-	})
+	if damaged {
+		k.ks.log.Error("the parked trees are damaged; their leaves are burned, the key goes on", "key", k.id, "error", err)
+	}
+	if damaged || k.state.batchSize() == 0 {
+		err = k.takeOut()
+	}
 	if err != nil {
 		wipeTrees(path)
 		return err
 	}
 	k.setPath(path)
 	return nil
+}
+
+// takeOut takes the parked trees out of the record, durably.
+func (k *key) takeOut() error {
+	return k.change(func(s State) (State, error) {
+		next, _, err := takeOut(s)
+		return next, err
+	})
 }
 
 func (k *key) rebuildParked(ctx context.Context) ([]*lowerTree, error) {

@@ -103,18 +103,46 @@ func (s State) validate() error {
 	if pub.Levels != len(s.Levels) || pub.Root.Set != s.Levels[0] {
 		return fmt.Errorf("%w: the levels are not those of the public key", ErrParameters)
 	}
-	if s.Status != Active && s.Status != Quarantined && s.Status != Destroyed {
-		return fmt.Errorf("%w: status %q", ErrParameters, s.Status)
+	if err := s.validStatus(); err != nil {
+		return err
+	}
+	if s.Reserve > s.Levels[len(s.Levels)-1].Leaves() {
+		return fmt.Errorf("%w: batches of %d leaves, more than a tree has", ErrParameters, s.Reserve)
 	}
 	if err := s.validLeaves(); err != nil {
 		return err
 	}
-	return s.validParked()
+	if err := s.validParked(); err != nil {
+		return err
+	}
+	return s.validBatch()
+}
+
+// validStatus checks the status, and that a key which is elsewhere or destroyed
+// has nothing to sign with.
+func (s State) validStatus() error {
+	if !slices.Contains([]Status{Active, Quarantined, External, Destroyed}, s.Status) {
+		return fmt.Errorf("%w: status %q", ErrParameters, s.Status)
+	}
+	if (s.Status == External) != (s.Away != nil) {
+		return fmt.Errorf("%w: status %q, and the key is elsewhere: %t", ErrParameters, s.Status, s.Away != nil)
+	}
+	gone := s.Status == External || s.Status == Destroyed
+	if gone && (s.Seed != nil || len(s.Free) > 0 || len(s.Parked) > 0 || len(s.Batch) > 0) {
+		return fmt.Errorf("%w: status %q, and something is left to sign with", ErrParameters, s.Status)
+	}
+	return nil
 }
 
 // validLeaves checks that each root leaf has one holder.
 func (s State) validLeaves() error {
 	holders := []Spans{s.Free}
+	if len(s.Levels) == 1 {
+		holders = append(holders, s.Batch)
+	}
+	if s.Away != nil {
+		holders = append(holders, s.Away.Leaves)
+	}
 	for _, gift := range s.Given {
 		holders = append(holders, gift.Leaves)
 	}
@@ -151,10 +179,33 @@ func (s State) validParked() error {
 	return s.validParkedLeaf()
 }
 
-// validParkedLeaf checks that the root leaf that signed the first parked tree is
-// a used one. Its number stands first in the signature (RFC 8554 section 5.4).
+// validBatch checks that a batch in the owner's memory was taken: off the root
+// (validLeaves looks at the other holders), or below Next of the lowest tree.
+func (s State) validBatch() error {
+	lowest := len(s.Parked) - 1
+	if len(s.Batch) == 0 || len(s.Levels) == 1 {
+		return nil
+	}
+	if s.batchSize() == 0 || lowest < 0 || len(s.Batch) != 1 || s.Batch[0].From >= s.Batch[0].To ||
+		s.Batch[0].To != uint64(s.Parked[lowest].Next) {
+		return fmt.Errorf("%w: a batch of leaves %v that were not taken", ErrParameters, s.Batch)
+	}
+	return nil
+}
+
+// hangsOn is the number of the leaf that signed the tree. It stands first in the
+// signature (RFC 8554 section 5.4).
+func (t ParkedTree) hangsOn() uint32 { return binary.BigEndian.Uint32(t.Signature) }
+
+// validParkedLeaf checks that the leaves that signed the parked trees are used
+// ones.
 func (s State) validParkedLeaf() error {
-	q := uint64(binary.BigEndian.Uint32(s.Parked[0].Signature))
+	for i, tree := range s.Parked[1:] {
+		if tree.hangsOn() >= s.Parked[i].Next {
+			return fmt.Errorf("%w: parked tree %d hangs on leaf %d, which is not used", ErrParameters, i+2, tree.hangsOn())
+		}
+	}
+	q := uint64(s.Parked[0].hangsOn())
 	leaf := Spans{{q, q + 1}}
 	given := func(g Gift) bool { return leaf.meets(g.Leaves) }
 	if !leaf.within(s.Held) || leaf.meets(s.Free) || slices.ContainsFunc(s.Given, given) {
@@ -181,7 +232,7 @@ func ValidLevels(levels []lms.ParameterSet) error {
 }
 
 // Remaining is the number of message signatures that the free root leaves and
-// the parked trees still allow; at most 2^64-1.
+// the parked trees still allow; at most 2^64-1. A batch in memory is not in it.
 func (s State) Remaining() uint64 {
 	left := saturatingMul(s.Free.Count(), below(s.Levels, 0))
 	if len(s.Parked) == 0 {
@@ -192,6 +243,16 @@ func (s State) Remaining() uint64 {
 		next[i] = tree.Next
 	}
 	return saturatingAdd(left, pathRemaining(s.Levels, next))
+}
+
+// Capacity is the number of message signatures that the key began with on this
+// token, without what it gave away; at most 2^64-1.
+func (s State) Capacity() uint64 {
+	leaves := s.Held
+	for _, gift := range s.Given {
+		leaves = leaves.minus(gift.Leaves)
+	}
+	return saturatingMul(leaves.Count(), below(s.Levels, 0))
 }
 
 // below is the number of message leaves under one leaf of the given level.

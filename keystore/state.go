@@ -14,11 +14,12 @@ import (
 // State to the next one. No function here reads a clock, a file or memory that
 // others can change; what makes a State durable is key.persist.
 //
-// A root leaf is in one of four places: free (Free), given away (Given),
-// parked (it signed a tree in Parked), or used or burned (Held, and none of the
-// others). reserve is the one function that hands leaves out of Free; destroy
-// burns those that are left; receive is the one that adds to Free, never a leaf
-// that was Held before.
+// A root leaf is in one of these places: free (Free), given away (Given), outside
+// with the whole key (Away), in the owner's memory (Batch, when there is no lower
+// level), or used or burned (Held, and none of the others). reserve is the one
+// function that hands leaves out of Free, and draw is the same for a tree in
+// Parked. destroy burns those that are left; receive adds to Free, never a leaf
+// that was Held before; putBack and bringBack return what nobody used.
 
 // Status says what a key may still do.
 type Status string
@@ -26,6 +27,7 @@ type Status string
 const (
 	Active      Status = "active"
 	Quarantined Status = "quarantined" // the store went back; nothing is signed
+	External    Status = "external"    // kept outside the token, see externalise
 	Destroyed   Status = "destroyed"   // a tombstone: the ledger of its leaves
 )
 
@@ -38,22 +40,26 @@ type State struct {
 	Generation   uint64             `json:"generation"` // one more at each change
 	Mark         uint64             `json:"mark"`       // of the guard, see guard.go
 	Transferable bool               `json:"transferable"`
-	Seed         []byte             `json:"seed"` // sealed SEED of the root tree; nil when destroyed
-	Free         Spans              `json:"free"` // root leaves that nobody has taken
-	Held         Spans              `json:"held"` // root leaves that were ever free here; only grows
+	Reserve      uint64             `json:"reserve,omitempty"` // message leaves per durable write; 0: see batchSize
+	Seed         []byte             `json:"seed"`              // sealed SEED of the root tree; nil when destroyed
+	Free         Spans              `json:"free"`              // root leaves that nobody has taken
+	Held         Spans              `json:"held"`              // root leaves that were ever free here; only grows
 	Parked       []ParkedTree       `json:"parked,omitempty"`
+	Batch        Spans              `json:"batch,omitempty"` // leaves of the lowest level in the owner's memory
+	Away         *Absence           `json:"away,omitempty"`
 	Given        []Gift             `json:"given,omitempty"`
 	Received     []Arrival          `json:"received,omitempty"`
 	Private      []byte             `json:"private"` // the token's attributes of the private key object
 	Public       []byte             `json:"public"`  // and of the public one; nil when there is none
 }
 
-// ParkedTree is a lower tree at rest: levels 1 to L-1, in order.
+// ParkedTree is a lower tree in the record: levels 1 to L-1, in order. It is there
+// while it is at rest, and in a key with batches all the time.
 type ParkedTree struct {
 	I         []byte `json:"i"`
 	Seed      []byte `json:"seed"` // sealed
 	Root      []byte `json:"root"` // T[1], to check the rebuilt tree
-	Next      uint32 `json:"next"` // the first leaf that was never used
+	Next      uint32 `json:"next"` // the first leaf that was never taken
 	Signature []byte `json:"signature"`
 }
 
@@ -72,6 +78,13 @@ type Arrival struct {
 	Peer     string `json:"peer"`
 	Leaves   Spans  `json:"leaves"`
 	Receipt  []byte `json:"receipt"`
+}
+
+// Absence is a key that is kept outside the token (Cryptech's external storage).
+type Absence struct {
+	Leaves  Spans  `json:"leaves"`  // the free root leaves that went with it
+	Digest  []byte `json:"digest"`  // SHA-256 of the one capsule that brings it back
+	Capsule []byte `json:"capsule"` // the outbox: nil once it is known to be stored
 }
 
 // end says from which end of the free leaves reserve takes.
@@ -107,17 +120,94 @@ func (s State) mayReserve() error {
 		return nil
 	case Quarantined:
 		return ErrQuarantined
+	case External:
+		return ErrExternal
 	default:
 		return ErrNoKey
 	}
 }
 
-// park lays the lower trees of a live path to rest.
+// batchSize is the number of message leaves that one durable write takes for the
+// owner's memory. It is 0 for a key whose lower trees live in memory: each of
+// their leaves is taken by the root leaf they hang on.
+func (s State) batchSize() uint64 {
+	if len(s.Levels) == 1 {
+		return max(1, s.Reserve)
+	}
+	return s.Reserve
+}
+
+// drawBatch takes the next batch of message leaves, at most batchSize of them.
+// What is left of them after a crash is burned.
+func drawBatch(s State) (State, Spans, error) {
+	if len(s.Levels) > 1 {
+		return draw(s, len(s.Levels)-1, s.batchSize())
+	}
+	next, leaves, err := reserve(s, max(1, min(s.batchSize(), s.Free.Count())), low)
+	next.Batch = leaves
+	return next, leaves, err
+}
+
+// draw takes the next leaves, at most n, of the parked tree of a level, which
+// stays where it lies. Those of the lowest level are a batch.
+func draw(s State, level int, n uint64) (State, Spans, error) {
+	if err := s.mayReserve(); err != nil {
+		return s, nil, err
+	}
+	if level < 1 || level > len(s.Parked) || s.batchSize() == 0 {
+		return s, nil, fmt.Errorf("%w: no tree of level %d to draw from", ErrParameters, level)
+	}
+	from := uint64(s.Parked[level-1].Next)
+	to := min(from+n, s.Levels[level].Leaves())
+	if from == to {
+		return s, nil, fmt.Errorf("%w: no leaf left in the tree of level %d", ErrExhausted, level)
+	}
+	s.Parked = slices.Clone(s.Parked)
+	s.Parked[level-1].Next = uint32(to)
+	s.Batch = nil
+	if level == len(s.Parked) {
+		s.Batch = Spans{{from, to}}
+	}
+	return s, Spans{{from, to}}, nil
+}
+
+// plant puts a new path into the record and draws the first batch from it. Its
+// first new tree was signed with a leaf that was taken durably before.
+func plant(s State, trees []ParkedTree) (State, Spans, error) {
+	if len(trees) != len(s.Levels)-1 {
+		return s, nil, fmt.Errorf("%w: cannot plant %d trees", ErrParameters, len(trees))
+	}
+	s.Parked = slices.Clone(trees)
+	return drawBatch(s)
+}
+
+// putBack returns what is left of a batch. The caller has forgotten it.
+func putBack(s State, left Spans) (State, error) {
+	if err := s.mayReserve(); err != nil {
+		return s, err
+	}
+	if len(left) == 0 || left.Count() > s.Batch.Count() {
+		return s, fmt.Errorf("%w: %v is no rest of the batch %v", ErrParameters, left, s.Batch)
+	}
+	if last, _ := s.Batch.highest(left.Count()); !slices.Equal(last, left) {
+		return s, fmt.Errorf("%w: leaves %v are not the last of the batch %v", ErrParameters, left, s.Batch)
+	}
+	if len(s.Levels) == 1 {
+		s.Free = s.Free.union(left)
+	} else {
+		s.Parked = slices.Clone(s.Parked)
+		s.Parked[len(s.Parked)-1].Next = uint32(left[0].From)
+	}
+	s.Batch = nil
+	return s, nil
+}
+
+// park lays the lower trees to rest that live in memory.
 func park(s State, trees []ParkedTree) (State, error) {
 	if err := s.mayReserve(); err != nil {
 		return s, err
 	}
-	if len(s.Parked) > 0 || len(trees) != len(s.Levels)-1 {
+	if len(s.Parked) > 0 || len(trees) != len(s.Levels)-1 || s.batchSize() > 0 {
 		return s, fmt.Errorf("%w: cannot park %d trees", ErrParameters, len(trees))
 	}
 	s.Parked = slices.Clone(trees)
@@ -130,7 +220,7 @@ func takeOut(s State) (State, []ParkedTree, error) {
 		return s, nil, err
 	}
 	trees := s.Parked
-	s.Parked = nil
+	s.Parked, s.Batch = nil, nil
 	return s, trees, nil
 }
 
@@ -183,8 +273,8 @@ func acknowledge(s State, transfer string, receipt []byte) (State, error) {
 // receive adds leaves that another token gave away. A leaf that was ever here
 // does not come back: whatever happened to it since, this token cannot know.
 func receive(s State, a Arrival) (State, error) {
-	if s.Status == Quarantined {
-		return s, ErrQuarantined
+	if s.Status == Quarantined || s.Status == External {
+		return s, s.mayReserve()
 	}
 	if err := a.Leaves.validate(s.Levels[0].Leaves()); err != nil || len(a.Leaves) == 0 {
 		return s, fmt.Errorf("%w: transfer %s brings no leaves of this key", ErrParameters, a.Transfer)
@@ -199,10 +289,56 @@ func receive(s State, a Arrival) (State, error) {
 	return s, nil
 }
 
+// externalise puts the whole key into a capsule: its record, whose secrets are
+// sealed under the token's master key. Here nothing is left to sign with.
+func externalise(s State) (State, error) {
+	if err := s.mayReserve(); err != nil {
+		return s, err
+	}
+	s.Batch = nil
+	capsule, err := s.encode()
+	if err != nil {
+		return s, err
+	}
+	digest := sha256.Sum256(capsule)
+	s.Away = &Absence{Leaves: s.Free, Digest: digest[:], Capsule: capsule}
+	s.Status, s.Seed, s.Free, s.Parked = External, nil, nil, nil
+	return s, nil
+}
+
+// stored empties the outbox of an external key, whose capsule with this digest is
+// known to be kept elsewhere.
+func stored(s State, digest []byte) (State, error) {
+	if s.Status != External || !bytes.Equal(digest, s.Away.Digest) {
+		return s, fmt.Errorf("%w: no external key with this digest", ErrUnknownTransfer)
+	}
+	away := *s.Away
+	away.Capsule = nil
+	s.Away = &away
+	return s, nil
+}
+
+// bringBack returns an external key from its one capsule. Each capsule names a
+// generation of its own, so an older one has another digest.
+func bringBack(s State, capsule []byte) (State, error) {
+	if s.Status != External {
+		return s, fmt.Errorf("%w: the key is not external", ErrSeen)
+	}
+	if digest := sha256.Sum256(capsule); !bytes.Equal(digest[:], s.Away.Digest) {
+		return s, fmt.Errorf("%w: not the newest capsule of the key", ErrSeen)
+	}
+	kept, err := decode(capsule)
+	if err != nil {
+		return s, err
+	}
+	s.Status, s.Seed, s.Free, s.Parked, s.Away = Active, kept.Seed, kept.Free, kept.Parked, nil
+	return s, nil
+}
+
 // destroy burns what is left and erases the secrets. The ledger stays, and so
 // does the public key object.
 func destroy(s State) State {
-	s.Status, s.Seed, s.Free, s.Parked = Destroyed, nil, nil, nil
+	s.Status, s.Seed, s.Free, s.Parked, s.Batch, s.Away = Destroyed, nil, nil, nil, nil, nil
 	s.Private = nil
 	s.Given = slices.Clone(s.Given)
 	for i := range s.Given {
@@ -235,49 +371,4 @@ func (s State) gift(transfer string) int {
 
 func (s State) arrival(transfer string) int {
 	return slices.IndexFunc(s.Received, func(a Arrival) bool { return a.Transfer == transfer })
-}
-
-// follows is a second opinion on the step from s to next, made without the
-// function that took it: the ledger only grows, what is free afterwards was free
-// before or is new to this token, and parked trees do not change where they lie.
-func (s State) follows(next State) error {
-	lost := s.Held.minus(s.Free)
-	switch {
-	case !bytes.Equal(s.PublicKey, next.PublicKey) || !slices.Equal(s.Levels, next.Levels):
-		return fmt.Errorf("%w: the key would become another", ErrParameters)
-	case !s.Held.within(next.Held):
-		return fmt.Errorf("%w: the ledger would shrink", ErrParameters)
-	case !s.remembers(next):
-		return fmt.Errorf("%w: a transfer would be forgotten", ErrParameters)
-	case s.Status == Quarantined && next.Status != Quarantined:
-		return fmt.Errorf("%w: a quarantine would end", ErrParameters)
-	case len(s.Parked) > 0 && len(next.Parked) > 0 && !slices.EqualFunc(s.Parked, next.Parked, ParkedTree.equal):
-		return fmt.Errorf("%w: parked trees would change", ErrParameters)
-	case next.Free.meets(lost):
-		return fmt.Errorf("%w: a used leaf would become free", ErrParameters)
-	}
-	return next.validate()
-}
-
-// remembers reports whether next has every transfer of s, with its leaves.
-func (s State) remembers(next State) bool {
-	if len(next.Given) < len(s.Given) || len(next.Received) < len(s.Received) {
-		return false
-	}
-	for i, g := range s.Given {
-		if n := next.Given[i]; n.Transfer != g.Transfer || !slices.Equal(n.Leaves, g.Leaves) {
-			return false
-		}
-	}
-	for i, a := range s.Received {
-		if n := next.Received[i]; n.Transfer != a.Transfer || !slices.Equal(n.Leaves, a.Leaves) {
-			return false
-		}
-	}
-	return true
-}
-
-func (t ParkedTree) equal(u ParkedTree) bool {
-	return t.Next == u.Next && bytes.Equal(t.I, u.I) && bytes.Equal(t.Root, u.Root) &&
-		bytes.Equal(t.Seed, u.Seed) && bytes.Equal(t.Signature, u.Signature)
 }

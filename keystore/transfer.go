@@ -117,6 +117,7 @@ type Share struct {
 	Leaves       Spans
 	Seed         []byte // SEED of the root tree, n bytes; the caller wipes it
 	Transferable bool
+	Reserve      uint64 // as in Spec, for a key that is new here
 	Receipt      []byte
 	// Private and Public are the token's attributes of a key that is new here. A
 	// key that is here already keeps its own.
@@ -158,7 +159,7 @@ func (ks *Keystore) blank(share Share) (State, error) {
 	pub := share.PublicKey
 	return State{
 		PublicKey: pub.Bytes(), Levels: slices.Clone(share.Levels), Status: Active, Transferable: share.Transferable,
-		Private: render(share.Private, pub), Public: render(share.Public, pub),
+		Reserve: share.Reserve, Private: render(share.Private, pub), Public: render(share.Public, pub),
 	}, nil
 }
 
@@ -217,7 +218,7 @@ func (ks *Keystore) settle(id Identity, blank State, share Share, root *tree) er
 			if s.Seed, err = ks.sealSecret(root.seed, id.rootContext()); err != nil {
 				return s, err
 			}
-			s.Private, s.Public, s.Transferable = blank.Private, blank.Public, blank.Transferable
+			s.Private, s.Public, s.Transferable, s.Reserve = blank.Private, blank.Public, blank.Transferable, blank.Reserve
 		}
 		return receive(s, share.arrival())
 	})
