@@ -54,32 +54,34 @@ func (f *faulty) Create(id Identity, record []byte) (Snapshot, error) {
 // TestFaultTable fails each durable write of a life of a key, lost and stored,
 // and goes on: with the same process, and with one that starts anew.
 func TestFaultTable(t *testing.T) {
-	for l := 1; l <= 3; l++ {
+	faults := 0
+	for _, shape := range []batchShape{{1, 0}, {1, 3}, {2, 0}, {2, 1}, {2, 3}, {3, 0}, {3, 3}} {
 		for _, stored := range []bool{false, true} {
 			for _, crash := range []bool{false, true} {
-				for write := 1; ; write++ {
-					if !faultRun(t, l, write, stored, crash) {
-						if write < 5 {
-							t.Fatalf("L=%d: only %d durable writes were met", l, write-1)
-						}
-						break
-					}
+				write := 1
+				for faultRun(t, shape, write, stored, crash) {
+					write++
 				}
+				if write < 5 {
+					t.Fatalf("%v: only %d durable writes were met", shape, write-1)
+				}
+				faults += write - 1
 			}
 		}
 	}
+	count(t, "faults-in-process", faults)
 }
 
 // faultRun reports whether the fault was met.
-func faultRun(t *testing.T, l, write int, stored, crash bool) bool {
+func faultRun(t *testing.T, l batchShape, write int, stored, crash bool) bool {
 	t.Helper()
 	disk := NewVolatile()
 	f := &faulty{Store: disk, countdown: write, stored: stored}
 	d := newDesk(t, f)
-	id, err := d.Generate(context.Background(), Spec{Levels: levels(l), Transferable: true, Private: func(lms.HSSPublicKey) []byte { return nil }})
+	id, err := d.Generate(context.Background(), Spec{Levels: levels(l.levels), Reserve: l.n, Transferable: true, Private: func(lms.HSSPublicKey) []byte { return nil }})
 	if err != nil {
 		if !errors.Is(err, ErrStore) || len(d.Keys()) != 0 {
-			t.Fatalf("L=%d write %d: Generate: %v, %d keys", l, write, err, len(d.Keys()))
+			t.Fatalf("%v write %d: Generate: %v, %d keys", l, write, err, len(d.Keys()))
 		}
 		return true
 	}
@@ -89,7 +91,7 @@ func faultRun(t *testing.T, l, write int, stored, crash bool) bool {
 			return
 		}
 		if !errors.Is(err, ErrStore) || !errors.Is(err, errDisk) {
-			t.Fatalf("L=%d write %d stored=%v: %s: %v, want ErrStore", l, write, stored, what, err)
+			t.Fatalf("%v write %d stored=%v: %s: %v, want ErrStore", l, write, stored, what, err)
 		}
 		if crash {
 			d.open()
@@ -104,7 +106,7 @@ func faultRun(t *testing.T, l, write int, stored, crash bool) bool {
 			root := uint64(leavesOf(t, signature)[0])
 			signed = signed.union(Spans{{root, root + 1}})
 		} else if signature != nil {
-			t.Fatalf("L=%d write %d: a signature beside the error %v", l, write, err)
+			t.Fatalf("%v write %d: a signature beside the error %v", l, write, err)
 		}
 		recover("Sign", err)
 		switch step % 4 {
@@ -125,17 +127,17 @@ func faultRun(t *testing.T, l, write int, stored, crash bool) bool {
 			from, err := strconv.ParseUint(string(capsule), 10, 64)
 			must(t, err)
 			if leaves := (Spans{{from, from + 2}}); emitted.meets(leaves) {
-				t.Fatalf("L=%d write %d: leaves %v left twice", l, write, leaves)
+				t.Fatalf("%v write %d: leaves %v left twice", l, write, leaves)
 			} else {
 				emitted = emitted.union(leaves)
 			}
 		}
 	}
 	if emitted.meets(signed) || emitted.meets(d.info(id).Free) || emitted.Count() != 6 {
-		t.Fatalf("L=%d write %d: leaves %v left, %v signed, %v are free", l, write, emitted, signed, d.info(id).Free)
+		t.Fatalf("%v write %d: leaves %v left, %v signed, %v are free", l, write, emitted, signed, d.info(id).Free)
 	}
 	if d.audit.Signatures() < 11 {
-		t.Fatalf("L=%d write %d: one fault cost %d signatures", l, write, 12-d.audit.Signatures())
+		t.Fatalf("%v write %d: one fault cost %d signatures", l, write, 12-d.audit.Signatures())
 	}
 	return f.countdown <= 0
 }

@@ -280,7 +280,7 @@ func (ks *Keystore) Generate(ctx context.Context, spec Spec) (Identity, error) {
 // on an error it is wiped. An error leaves the outcome unknown: the key may
 // appear, complete, when the store is next opened.
 func (ks *Keystore) create(id Identity, s State, root *tree) (err error) {
-	k := &key{ks: ks, id: id, root: root, state: State{PublicKey: s.PublicKey, Levels: s.Levels}}
+	k := &key{ks: ks, id: id, root: root, state: State{PublicKey: s.PublicKey, Levels: s.Levels, Reserve: s.Reserve}}
 	defer func() {
 		if err != nil {
 			k.forget()

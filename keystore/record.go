@@ -26,6 +26,10 @@ const recordMagic = "onceleaf-key/1 "
 // parked) takes about 100 KiB; the rest is room for capsules in the outbox.
 const maxRecord = 4 << 20
 
+// maxElements bounds the fields and list elements of a record, by the commas
+// between them: what a hostile one can make its reader allocate.
+const maxElements = 1 << 15
+
 // Identity names a key: I and T[1] of its root tree (T[1] padded with zeros to
 // 32 bytes). Two HSS keys with one Identity would share leaves.
 type Identity [48]byte
@@ -48,7 +52,7 @@ func (s State) encode() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("couldn't encode the record: %w", err)
 	}
-	if len(text) > maxRecord {
+	if len(text) > maxRecord || bytes.Count(text, []byte(",")) > maxElements {
 		return nil, fmt.Errorf("%w: a record of %d bytes", ErrParameters, len(text))
 	}
 	return frame(text), nil
@@ -72,6 +76,9 @@ func decode(record []byte) (State, error) {
 	_, text, ok := bytes.Cut(rest, []byte("\n"))
 	if !ok || !bytes.Equal(record, frame(text)) {
 		return s, fmt.Errorf("%w: wrong check sum", ErrDamaged)
+	}
+	if bytes.Count(text, []byte(",")) > maxElements {
+		return s, fmt.Errorf("%w: more than %d elements", ErrDamaged, maxElements)
 	}
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.DisallowUnknownFields()
@@ -149,15 +156,16 @@ func (s State) validLeaves() error {
 	if err := s.Held.validate(s.Levels[0].Leaves()); err != nil {
 		return fmt.Errorf("%w: held leaves: %w", ErrParameters, err)
 	}
-	taken := Spans{}
 	for _, leaves := range holders {
 		if err := leaves.validate(s.Levels[0].Leaves()); err != nil {
 			return fmt.Errorf("%w: %w", ErrParameters, err)
 		}
-		if leaves.meets(taken) || !leaves.within(s.Held) {
-			return fmt.Errorf("%w: a leaf has no holder, or two", ErrParameters)
+		if !leaves.within(s.Held) {
+			return fmt.Errorf("%w: a leaf has a holder and was never here", ErrParameters)
 		}
-		taken = taken.union(leaves)
+	}
+	if overlap(holders...) {
+		return fmt.Errorf("%w: a leaf has two holders", ErrParameters)
 	}
 	return nil
 }
@@ -248,11 +256,11 @@ func (s State) Remaining() uint64 {
 // Capacity is the number of message signatures that the key began with on this
 // token, without what it gave away; at most 2^64-1.
 func (s State) Capacity() uint64 {
-	leaves := s.Held
+	var given []Spans
 	for _, gift := range s.Given {
-		leaves = leaves.minus(gift.Leaves)
+		given = append(given, gift.Leaves)
 	}
-	return saturatingMul(leaves.Count(), below(s.Levels, 0))
+	return saturatingMul(s.Held.minus(Spans{}.union(given...)).Count(), below(s.Levels, 0))
 }
 
 // below is the number of message leaves under one leaf of the given level.

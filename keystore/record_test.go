@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
+	"reflect"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -30,8 +32,31 @@ func signatureWithLeaf(q byte) []byte {
 	return signature
 }
 
-func TestRecordExample(t *testing.T) {
-	want, err := exampleState().encode()
+// exampleBatched is the state behind docs/spec/record-batch.example: a key with
+// batches, while its owner has leaves 8 to 15 of the lower tree in memory.
+func exampleBatched() State {
+	s := exampleState()
+	s.Reserve, s.Parked[0].Next, s.Batch = 8, 16, Spans{{8, 16}}
+	return s
+}
+
+// exampleAway is the state behind docs/spec/record-external.example.
+func exampleAway() State {
+	s := exampleState()
+	s.Parked = nil
+	s, _ = externalise(s)
+	return s
+}
+
+func TestRecordExamples(t *testing.T) {
+	testExample(t, exampleRecord, exampleState())
+	testExample(t, "../docs/spec/record-batch.example", exampleBatched())
+	testExample(t, "../docs/spec/record-external.example", exampleAway())
+}
+
+func testExample(t *testing.T, exampleRecord string, s State) {
+	t.Helper()
+	want, err := s.encode()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,9 +70,9 @@ func TestRecordExample(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(got, want) {
-		t.Error("docs/spec/record.example is not what this code writes; a changed format needs a new version")
+		t.Errorf("%s is not what this code writes; a changed format needs a new version", exampleRecord)
 	}
-	if s, err := decode(got); err != nil || s.Parked[0].Next != 5 {
+	if again, err := decode(got); err != nil || !reflect.DeepEqual(again, s) {
 		t.Errorf("couldn't read the example: %v", err)
 	}
 }
@@ -104,16 +129,54 @@ func resigned(t *testing.T, q byte) []byte {
 	return frame(text)
 }
 
-func FuzzDecode(f *testing.F) {
-	example, err := os.ReadFile(exampleRecord)
-	if err != nil {
-		f.Fatal(err)
+// allocated is what f allocates, in bytes.
+func allocated(f func()) uint64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	f()
+	runtime.ReadMemStats(&after)
+	return after.TotalAlloc - before.TotalAlloc
+}
+
+// decodeBound is what decode may allocate for a record of n bytes.
+func decodeBound(n int) uint64 { return 32<<20 + 16*uint64(n) }
+
+// TestHostileRecords are large, right in their sum, and made to cost their reader
+// memory or time.
+func TestHostileRecords(t *testing.T) {
+	good, err := json.Marshal(exampleState())
+	must(t, err)
+	fill := func(field, element string) []byte {
+		list := strings.Repeat(element+",", maxRecord/(len(element)+1)-2000) + element
+		return frame([]byte(strings.Replace(string(good), field, `"`+strings.Trim(field, `":[`)+`":[`+list+",", 1)))
 	}
-	f.Add(example)
+	for name, record := range map[string][]byte{
+		"parked": fill(`"parked":[`, "null"), "given": fill(`"given":[`, "{}"), "free": fill(`"free":[`, `{"from":1,"to":2}`),
+		"levels": fill(`"levels":[`, `"LMS_SHA256_M32_H5/LMOTS_SHA256_N32_W8"`), "deep": frame(bytes.Repeat([]byte("["), maxRecord)),
+	} {
+		used := allocated(func() { _, err = decode(record) })
+		if !errors.Is(err, ErrDamaged) || used > decodeBound(len(record)) {
+			t.Errorf("%s: %d bytes for a record of %d: %v", name, used, len(record), err)
+		}
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	for _, s := range []State{exampleState(), exampleBatched(), exampleAway(), destroy(exampleState())} {
+		record, err := s.encode()
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(record)
+	}
 	f.Add([]byte(recordMagic))
 	f.Fuzz(func(t *testing.T, record []byte) {
 		for _, record := range [][]byte{record, frame(record)} {
-			s, err := decode(record)
+			var s State
+			var err error
+			if used := allocated(func() { s, err = decode(record) }); used > decodeBound(len(record)) {
+				t.Fatalf("%d bytes allocated for a record of %d", used, len(record))
+			}
 			if err != nil {
 				continue
 			}

@@ -1,6 +1,7 @@
 package keystore
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 )
@@ -62,15 +63,10 @@ func (s Spans) highest(n uint64) (taken, rest Spans) {
 	return taken, rest
 }
 
-// union is the set of the leaves of s and t.
-func (s Spans) union(t Spans) Spans {
-	all := slices.Concat(s, t)
-	slices.SortFunc(all, func(a, b Span) int {
-		if a.From < b.From {
-			return -1
-		}
-		return 1
-	})
+// union is the set of the leaves of s and of all others.
+func (s Spans) union(others ...Spans) Spans {
+	all := slices.Concat(append(others, s)...)
+	slices.SortFunc(all, func(a, b Span) int { return cmp.Compare(a.From, b.From) })
 	var joined Spans
 	for _, span := range all {
 		if last := len(joined) - 1; last >= 0 && span.From <= joined[last].To {
@@ -83,12 +79,14 @@ func (s Spans) union(t Spans) Spans {
 }
 
 // minus is the set of the leaves of s that are not in t.
-func (s Spans) minus(t Spans) Spans {
-	var left Spans
+func (s Spans) minus(t Spans) (left Spans) {
 	for _, span := range s {
+		for len(t) > 0 && t[0].To <= span.From {
+			t = t[1:] // before all that is left of s
+		}
 		for _, cut := range t {
-			if cut.To <= span.From || cut.From >= span.To {
-				continue
+			if cut.From >= span.To {
+				break
 			}
 			if span.From < cut.From {
 				left = append(left, Span{span.From, cut.From})
@@ -100,6 +98,18 @@ func (s Spans) minus(t Spans) Spans {
 		}
 	}
 	return left
+}
+
+// overlap reports whether two of the sets have a leaf in common.
+func overlap(sets ...Spans) bool {
+	all := slices.Concat(sets...)
+	slices.SortFunc(all, func(a, b Span) int { return cmp.Compare(a.From, b.From) })
+	for i := 1; i < len(all); i++ {
+		if all[i].From < all[i-1].To {
+			return true
+		}
+	}
+	return false
 }
 
 // meets reports whether s and t have a leaf in common.

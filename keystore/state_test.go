@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"testing"
 
 	"github.com/onceleaf/onceleaf/lms"
@@ -23,72 +22,6 @@ func newState(levels int) State {
 	s.PublicKey = pub.Bytes()
 	s.Free, s.Held = Spans{{0, 32}}, Spans{{0, 32}}
 	return s
-}
-
-// owners is the naive model: who may use each leaf of one key, over all tokens.
-type owners struct {
-	used map[uint64]string
-}
-
-func (o *owners) use(t *testing.T, who string, leaves Spans) {
-	for _, q := range listed(leaves) {
-		if before, ok := o.used[q]; ok {
-			t.Fatalf("leaf %d is used by %s after %s", q, who, before)
-		}
-		o.used[q] = who
-	}
-}
-
-// TestStateAgainstModel lets three tokens reserve, give, receive, replay and
-// destroy at random; the model remembers every leaf that was ever handed out.
-func TestStateAgainstModel(t *testing.T) {
-	r := rand.New(rand.NewPCG(3, 4))
-	for round := range 400 {
-		model := owners{map[uint64]string{}}
-		tokens := []State{newState(1), newState(1), newState(1)}
-		for i := range tokens[1:] {
-			tokens[1+i].Free, tokens[1+i].Held = nil, nil
-		}
-		capsules := []Arrival{}
-		for step := range 60 {
-			i := r.IntN(len(tokens))
-			name := fmt.Sprintf("token %d", i)
-			last := tokens[i]
-			switch r.IntN(5) {
-			case 0, 1:
-				if next, leaves, err := reserve(last, uint64(1+r.IntN(3)), low); err == nil {
-					model.use(t, name, leaves)
-					tokens[i] = next
-				}
-			case 2:
-				id := fmt.Sprintf("transfer %d", step)
-				if leaves, err := goingLeaves(last, uint64(r.IntN(4))); err == nil {
-					next, err := give(last, Gift{Transfer: id, Leaves: leaves, Capsule: []byte("c")})
-					if err != nil {
-						t.Fatalf("round %d: give %v: %v", round, leaves, err)
-					}
-					tokens[i] = next
-					capsules = append(capsules, Arrival{Transfer: id, Leaves: leaves})
-				}
-			case 3: // any capsule that was ever made may arrive, again and again, but at one token only
-				if len(capsules) > 0 {
-					c := r.IntN(len(capsules))
-					if to := 1 + c%2; to == i {
-						if next, err := receive(last, capsules[c]); err == nil {
-							tokens[i] = next
-						}
-					}
-				}
-			case 4:
-				if r.IntN(8) == 0 {
-					tokens[i] = destroy(last)
-				}
-			}
-			if err := last.follows(tokens[i]); err != nil {
-				t.Fatalf("round %d step %d: %v", round, step, err)
-			}
-		}
-	}
 }
 
 func TestReserve(t *testing.T) {
