@@ -18,14 +18,14 @@ import (
 // every signature that was released.
 type desk struct {
 	*Keystore
-	t      *testing.T
+	t      testing.TB
 	store  Store
 	guard  Guard
 	master []byte
 	audit  *audit.Audit
 }
 
-func newDesk(t *testing.T, store Store) *desk {
+func newDesk(t testing.TB, store Store) *desk {
 	d := &desk{t: t, store: store, guard: NoGuard{}, master: NewMasterKey(), audit: &audit.Audit{}}
 	d.open()
 	return d
@@ -81,7 +81,7 @@ func (d *desk) info(id Identity) Info {
 	return info
 }
 
-func leavesOf(t *testing.T, signature []byte) (q []uint32) {
+func leavesOf(t testing.TB, signature []byte) (q []uint32) {
 	t.Helper()
 	parsed, err := lms.ParseHSSSignature(signature)
 	must(t, err)

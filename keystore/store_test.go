@@ -23,7 +23,7 @@ func TestStores(t *testing.T) {
 	}
 }
 
-func newBolt(t *testing.T, path string) *Bolt {
+func newBolt(t testing.TB, path string) *Bolt {
 	t.Helper()
 	b, err := CreateBolt(path, testSerial)
 	if err != nil {
@@ -249,7 +249,7 @@ func overwrite(t *testing.T, path string, at, n int64, with byte) {
 	must(t, err)
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
