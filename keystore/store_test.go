@@ -7,21 +7,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"sync"
 	"testing"
 )
 
 const testSerial = "0123456789abcdef"
-
-// TestStores holds every Store to its contract.
-func TestStores(t *testing.T) {
-	for name, open := range map[string]func(t *testing.T) Store{
-		"bolt":     func(t *testing.T) Store { return newBolt(t, filepath.Join(t.TempDir(), "t.db")) },
-		"volatile": func(t *testing.T) Store { return NewVolatile() },
-	} {
-		t.Run(name, func(t *testing.T) { testStore(t, open(t)) })
-	}
-}
 
 func newBolt(t testing.TB, path string) *Bolt {
 	t.Helper()
@@ -33,67 +22,9 @@ func newBolt(t testing.TB, path string) *Bolt {
 	return b
 }
 
-func testStore(t *testing.T, store Store) {
-	a, b := Identity{1}, Identity{2}
-	if _, err := store.Fetch(a); !errors.Is(err, ErrNoKey) {
-		t.Fatalf("Fetch of nothing: %v", err)
-	}
-	first, err := store.Create(a, []byte("one"))
-	if err != nil || string(first.Record()) != "one" || first.Identity() != a {
-		t.Fatalf("Create: %v", err)
-	}
-	if _, err := store.Create(a, []byte("other")); !errors.Is(err, ErrStale) {
-		t.Errorf("second Create: %v, want ErrStale", err)
-	}
-	second, err := store.Replace(first, []byte("two"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := store.Replace(first, []byte("three")); !errors.Is(err, ErrStale) {
-		t.Errorf("stale Replace: %v, want ErrStale", err)
-	}
-	if snap, err := store.Fetch(a); err != nil || !bytes.Equal(snap.Record(), second.Record()) {
-		t.Errorf("Fetch after Replace: %v", err)
-	}
-	if _, err := store.Create(b, []byte("b")); err != nil {
-		t.Fatal(err)
-	}
-	if ids, err := store.List(); err != nil || !slices.Equal(ids, []Identity{a, b}) {
-		t.Errorf("List: %v, %v", ids, err)
-	}
-	testRace(t, store, second)
-}
-
-// testRace lets many writers replace one version: one of them wins.
-func testRace(t *testing.T, store Store, snap Snapshot) {
-	var wg sync.WaitGroup
-	var mu sync.Mutex
-	won := 0
-	for i := range 16 {
-		wg.Go(func() {
-			_, err := store.Replace(snap, []byte{byte(i)})
-			mu.Lock()
-			defer mu.Unlock()
-			switch {
-			case err == nil:
-				won++
-			case !errors.Is(err, ErrStale):
-				t.Errorf("a stale writer: %v", err)
-			}
-		})
-	}
-	wg.Wait()
-	if won != 1 {
-		t.Errorf("%d writers won", won)
-	}
-}
-
-func TestBoltSurvivesClosing(t *testing.T) {
+func TestBoltShelf(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "t.db")
 	b := newBolt(t, path)
-	if _, err := b.Create(Identity{1}, []byte("one")); err != nil {
-		t.Fatal(err)
-	}
 	if err := b.Write(map[string][]byte{"x": []byte("1"), "xy": []byte("2"), "y": []byte("3")}); err != nil {
 		t.Fatal(err)
 	}
@@ -108,9 +39,6 @@ func TestBoltSurvivesClosing(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer b.Close()
-	if snap, err := b.Fetch(Identity{1}); err != nil || string(snap.Record()) != "one" {
-		t.Errorf("Fetch: %v", err)
-	}
 	names, err := b.Names("x")
 	if err != nil || !slices.Equal(names, []string{"x", "xy"}) {
 		t.Errorf("Names: %v, %v", names, err)
@@ -120,26 +48,6 @@ func TestBoltSurvivesClosing(t *testing.T) {
 	}
 	if v, err := b.Read("y"); err != nil || v != nil {
 		t.Errorf("Read of a deleted name: %q, %v", v, err)
-	}
-}
-
-func TestBoltCreateRefusesExisting(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "t.db")
-	b := newBolt(t, path)
-	if _, err := b.Create(Identity{1}, []byte("one")); err != nil {
-		t.Fatal(err)
-	}
-	b.Close()
-	if _, err := CreateBolt(path, testSerial); err == nil {
-		t.Fatal("made a store over another one")
-	}
-	b, err := OpenBolt(path, testSerial)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer b.Close()
-	if _, err := b.Fetch(Identity{1}); err != nil {
-		t.Errorf("the first store lost its record: %v", err)
 	}
 }
 
@@ -192,18 +100,6 @@ func TestOpenBoltRefusesOtherVersionAndToken(t *testing.T) {
 	if _, err := OpenBolt(path, testSerial); !errors.Is(err, ErrVersion) {
 		t.Errorf("a newer version: %v", err)
 	}
-}
-
-func TestOpenBoltTwice(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "t.db")
-	b := newBolt(t, path)
-	if _, err := OpenBolt(path, testSerial); !errors.Is(err, ErrOwned) {
-		t.Errorf("second owner: %v, want ErrOwned", err)
-	}
-	must(t, b.Close())
-	again, err := OpenBolt(path, testSerial)
-	must(t, err)
-	must(t, again.Close())
 }
 
 // TestBoltCutWhileOpen cuts the file under a running process: an error, not the

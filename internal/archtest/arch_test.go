@@ -28,7 +28,7 @@ var mayImport = map[string][]string{
 	"token":              {"lms", "keystore", "backup", "internal/ck", "internal/durable"},
 	"p11module":          {"lms", "keystore", "backup", "internal/ck", "token"},
 	"cgo/embedded":       {"p11module", "internal/ck"},
-	"cmd/onceleaf":       {"lms", "backup", "internal/ck", "internal/durable", "internal/audit"},
+	"cmd/onceleaf":       {"lms", "backup", "internal/ck", "internal/durable", "internal/audit", "token"}, // token for check, offline
 
 	// Tests and the demonstration.
 	"internal/archtest":    {},
@@ -142,6 +142,7 @@ func TestOneSigner(t *testing.T) {
 // TestOneReplace: one function makes a change durable.
 func TestOneReplace(t *testing.T) {
 	found := uses(t, "("+module+"keystore.Store).Replace")
+	found = slices.DeleteFunc(found, func(u use) bool { return u.pkg == "keystore/storetest" }) // it tests stores
 	if want := []use{{"keystore", "key.go", "commit"}}; !slices.Equal(found, want) {
 		t.Errorf("keystore.Store.Replace is used at %v, want %v", found, want)
 	}
