@@ -166,6 +166,23 @@ func guarded(t *testing.T) (*desk, *counter, Identity) {
 	return d, guard, d.generate(levels(1)...)
 }
 
+// TestGuardAheadOfALivingProcess: another copy of the machine went on; this one
+// changes nothing any more.
+func TestGuardAheadOfALivingProcess(t *testing.T) {
+	d, guard, id := guarded(t)
+	before := d.info(id).Generation
+	guard.value += 3
+	if _, err := d.Sign(t.Context(), id, nil); !errors.Is(err, ErrQuarantined) {
+		t.Errorf("Sign: %v, want ErrQuarantined", err)
+	}
+	if _, err := d.Generate(t.Context(), Spec{Levels: levels(1)}); !errors.Is(err, ErrQuarantined) {
+		t.Errorf("Generate: %v, want ErrQuarantined", err)
+	}
+	if after := d.info(id).Generation; after != before {
+		t.Errorf("generation %d after %d", after, before)
+	}
+}
+
 func TestGuardCountsChanges(t *testing.T) {
 	d, guard, id := guarded(t)
 	d.sign(id)
@@ -389,6 +406,43 @@ func TestMarksAreNotShared(t *testing.T) {
 	d.open()
 	if _, err := d.Sign(t.Context(), second, nil); !errors.Is(err, ErrQuarantined) {
 		t.Errorf("Sign with the store of before: %v, want ErrQuarantined", err)
+	}
+}
+
+// blind is a disk that stored a change, did not say so, and cannot be read for a
+// while.
+type blind struct {
+	*faulty
+	dark bool
+}
+
+func (b *blind) Fetch(id Identity) (Snapshot, error) {
+	if b.dark {
+		return nil, errDisk
+	}
+	return b.faulty.Fetch(id)
+}
+
+// TestNoMarkInTheDark: while nobody can see whether a change was stored, its mark
+// is not given to the change of another key.
+func TestNoMarkInTheDark(t *testing.T) {
+	disk := &blind{faulty: &faulty{Store: NewVolatile(), stored: true}}
+	d := newDesk(t, disk)
+	guard := &counter{}
+	d.guard = guard
+	d.open()
+	first, second := d.generate(levels(1)...), d.generate(levels(1)...)
+	disk.countdown, disk.dark = 1, true
+	if _, err := d.Sign(t.Context(), first, nil); !errors.Is(err, ErrStore) {
+		t.Fatal(err)
+	}
+	if _, err := d.Sign(t.Context(), second, nil); !errors.Is(err, ErrStore) {
+		t.Errorf("Sign with the other key in the dark: %v, want ErrStore", err)
+	}
+	disk.dark = false
+	d.sign(second)
+	if guard.value != 4 { // two keys made, the change in the dark, this one
+		t.Errorf("the guard is at %d, want 4", guard.value)
 	}
 }
 

@@ -74,7 +74,7 @@ func (k *key) persist(next State, put func(record []byte) (Snapshot, error)) err
 	snap, err := put(record)
 	if err != nil {
 		k.snap = nil // stored or not: only the store knows
-		k.ks.noteMark(k.id)
+		k.ks.unknown = append(k.ks.unknown, k.id)
 		return fmt.Errorf("%w: %w", ErrStore, err)
 	}
 	k.ks.highest = max(k.ks.highest, next.Mark)

@@ -32,6 +32,7 @@ type Keystore struct {
 
 	writing sync.Mutex // one change at a time: the guard counts them
 	highest uint64     // mark in the store; guarded by writing
+	unknown []Identity // whose last change has an unknown outcome; guarded by writing
 
 	locking sync.Mutex // one Lock or Unlock at a time
 
@@ -119,8 +120,12 @@ func (ks *Keystore) fetch(id Identity) (Snapshot, State, error) {
 }
 
 // stamp gives next its generation and mark, and checks the step. No two changes
-// get one mark: one that is stored already is made known to the guard first.
+// get one mark: one that is stored already is made known to the guard first. A
+// guard that is ahead shows that this process, with its store, went back.
 func (ks *Keystore) stamp(last, next State) (State, error) {
+	if err := ks.noteMarks(); err != nil {
+		return next, fmt.Errorf("%w: %w", ErrStore, err)
+	}
 	current, err := ks.guard.Current()
 	if err == nil && ks.highest == current+1 {
 		if err = ks.guard.Advance(ks.highest); err == nil {
@@ -130,16 +135,26 @@ func (ks *Keystore) stamp(last, next State) (State, error) {
 	if err != nil {
 		return next, fmt.Errorf("%w: guard %s: %w", ErrStore, ks.guard.Name(), err)
 	}
+	if ks.highest > 0 && current > ks.highest {
+		return next, fmt.Errorf("%w: guard %s is ahead of the store: another copy of it was used", ErrQuarantined, ks.guard.Name())
+	}
 	next.Generation, next.Mark = last.Generation+1, current+1
 	return next, last.follows(next)
 }
 
-// noteMark looks whether a change with an unknown outcome reached the store. The
-// caller holds writing.
-func (ks *Keystore) noteMark(id Identity) {
-	if _, s, err := ks.fetch(id); err == nil {
+// noteMarks looks which of the changes with an unknown outcome reached the store.
+// Until it knows, no mark is given out: it could be one that is stored. The caller
+// holds writing.
+func (ks *Keystore) noteMarks() error {
+	for len(ks.unknown) > 0 {
+		_, s, err := ks.fetch(ks.unknown[0])
+		if err != nil && !errors.Is(err, ErrNoKey) {
+			return err
+		}
 		ks.highest = max(ks.highest, s.Mark)
+		ks.unknown = ks.unknown[1:]
 	}
+	return nil
 }
 
 // Unlock gives the keystore the master key, which it keeps and later wipes.
@@ -261,6 +276,9 @@ func render(attributes func(lms.HSSPublicKey) []byte, pub lms.HSSPublicKey) []by
 // leaves nothing.
 func (ks *Keystore) Generate(ctx context.Context, spec Spec) (Identity, error) {
 	if err := ValidLevels(spec.Levels); err != nil {
+		return Identity{}, err
+	}
+	if err := ValidReserve(spec.Levels, spec.Reserve); err != nil {
 		return Identity{}, err
 	}
 	root, err := newTree(ctx, spec.Levels[0])

@@ -113,8 +113,8 @@ func (s State) validate() error {
 	if err := s.validStatus(); err != nil {
 		return err
 	}
-	if s.Reserve > s.Levels[len(s.Levels)-1].Leaves() {
-		return fmt.Errorf("%w: batches of %d leaves, more than a tree has", ErrParameters, s.Reserve)
+	if err := ValidReserve(s.Levels, s.Reserve); err != nil {
+		return err
 	}
 	if err := s.validLeaves(); err != nil {
 		return err
@@ -239,6 +239,15 @@ func ValidLevels(levels []lms.ParameterSet) error {
 	return nil
 }
 
+// ValidReserve reports whether a key with these levels may take n message leaves
+// per durable write: no more than its lowest tree has.
+func ValidReserve(levels []lms.ParameterSet, n uint64) error {
+	if most := levels[len(levels)-1].Leaves(); n > most {
+		return fmt.Errorf("%w: %d leaves per durable write, the lowest tree has %d", ErrParameters, n, most)
+	}
+	return nil
+}
+
 // Remaining is the number of message signatures that the free root leaves and
 // the parked trees still allow; at most 2^64-1. A batch in memory is not in it.
 func (s State) Remaining() uint64 {
@@ -256,11 +265,7 @@ func (s State) Remaining() uint64 {
 // Capacity is the number of message signatures that the key began with on this
 // token, without what it gave away; at most 2^64-1.
 func (s State) Capacity() uint64 {
-	var given []Spans
-	for _, gift := range s.Given {
-		given = append(given, gift.Leaves)
-	}
-	return saturatingMul(s.Held.minus(Spans{}.union(given...)).Count(), below(s.Levels, 0))
+	return saturatingMul(s.own().Count(), below(s.Levels, 0))
 }
 
 // below is the number of message leaves under one leaf of the given level.

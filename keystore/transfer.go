@@ -156,6 +156,9 @@ func (ks *Keystore) blank(share Share) (State, error) {
 	if err := ValidLevels(share.Levels); err != nil {
 		return State{}, err
 	}
+	if err := ValidReserve(share.Levels, share.Reserve); err != nil {
+		return State{}, err
+	}
 	pub := share.PublicKey
 	return State{
 		PublicKey: pub.Bytes(), Levels: slices.Clone(share.Levels), Status: Active, Transferable: share.Transferable,
