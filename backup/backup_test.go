@@ -66,7 +66,7 @@ func (d *device) give(id keystore.Identity, req *Request, count uint64) []byte {
 
 func (d *device) take(tk *TransferKey, capsule []byte) (keystore.Identity, error) {
 	attributes := func(lms.HSSPublicKey, []lms.ParameterSet) []byte { return []byte("imported") }
-	return Import(context.Background(), d.Keystore, tk, capsule, d.self, Attributes{attributes, attributes})
+	return Import(context.Background(), d.Keystore, tk, capsule, d.self, Attributes{Reserve: 2, Private: attributes, Public: attributes})
 }
 
 func (d *device) signAll(a *audit.Audit, id keystore.Identity, most int) (n int) {
@@ -103,6 +103,9 @@ func TestCeremony(t *testing.T) {
 				auditor := &audit.Audit{}
 				a.signAll(auditor, id, 3)
 				first := hand(t, a, b, id, scheme, 0)
+				if info, err := b.Info(id); err != nil || info.Reserve != 2 {
+					t.Errorf("batches of %d leaves (%v), want the destination's choice", info.Reserve, err)
+				}
 				b.signAll(auditor, id, 3)
 				second := hand(t, b, c, id, scheme, 5)
 				third := hand(t, a, c, id, scheme, 4)

@@ -113,8 +113,10 @@ func CapsuleSize(ks *keystore.Keystore, id keystore.Identity, req *Request, sour
 	return len(text), err
 }
 
-// Attributes render the token's attributes of a key that is new to it.
+// Attributes are what the destination decides about a key that is new to it: the token's attributes of its two objects,
+// and keystore.Share.Reserve.
 type Attributes struct {
+	Reserve         uint64 // message leaves per durable write
 	Private, Public func(lms.HSSPublicKey, []lms.ParameterSet) []byte
 }
 
@@ -144,7 +146,7 @@ func Import(ctx context.Context, ks *keystore.Keystore, tk *TransferKey, capsule
 	}
 	return ks.Receive(ctx, keystore.Share{
 		Transfer: h.Transfer, Peer: h.Source.Serial, PublicKey: c.public, Levels: h.Levels,
-		Leaves: h.Leaves, Seed: secret[receiptKeySize:], Transferable: true, Receipt: receipt,
+		Leaves: h.Leaves, Seed: secret[receiptKeySize:], Transferable: true, Reserve: a.Reserve, Receipt: receipt,
 		Private: a.render(a.Private, h.Levels), Public: a.render(a.Public, h.Levels),
 	})
 }

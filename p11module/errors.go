@@ -23,8 +23,9 @@ var results = []struct {
 	{keystore.ErrLocked, ck.CKR_USER_NOT_LOGGED_IN},
 	{keystore.ErrNoKey, ck.CKR_KEY_HANDLE_INVALID},
 	{keystore.ErrExhausted, ck.CKR_KEY_EXHAUSTED},
-	// A quarantined key is there and may do nothing: the log says why, and what to do.
+	// A quarantined or external key is there and may do nothing: the log says why, and what to do.
 	{keystore.ErrQuarantined, ck.CKR_KEY_FUNCTION_NOT_PERMITTED},
+	{keystore.ErrExternal, ck.CKR_KEY_FUNCTION_NOT_PERMITTED},
 	{keystore.ErrNotTransferable, ck.CKR_KEY_UNEXTRACTABLE},
 	{keystore.ErrSeen, ck.CKR_WRAPPED_KEY_INVALID},
 	{keystore.ErrReceipt, ck.CKR_WRAPPED_KEY_INVALID},

@@ -85,20 +85,28 @@ func (m *Module) runInSession(function string, h ck.SessionHandle, work func(*li
 	})
 }
 
-// answer is the result for an error, and a line in the log: what the operator has to look after as an error, the rest
-// for debugging.
+// answer is the result for an error, and a line in the log: what the operator has to look after as an error, a key
+// that is used up as a warning, the rest for debugging.
 func (l *library) answer(function string, err error) ck.RV {
 	rv := resultOf(err)
-	level := slog.LevelDebug
-	if rv == ck.CKR_DEVICE_ERROR || rv == ck.CKR_GENERAL_ERROR || rv == ck.CKR_FUNCTION_FAILED || errors.Is(err, keystore.ErrQuarantined) {
-		level = slog.LevelError
-	}
 	if err == nil {
 		l.log.Debug(function, "result", rv)
 	} else {
-		l.log.Log(context.Background(), level, function, "result", rv, "error", err)
+		l.log.Log(context.Background(), gravity(rv, err), function, "result", rv, "error", err)
 	}
 	return rv
+}
+
+// gravity is the level at which an error is logged.
+func gravity(rv ck.RV, err error) slog.Level {
+	switch {
+	case rv == ck.CKR_DEVICE_ERROR, rv == ck.CKR_GENERAL_ERROR, rv == ck.CKR_FUNCTION_FAILED,
+		errors.Is(err, keystore.ErrQuarantined), errors.Is(err, keystore.ErrExternal):
+		return slog.LevelError
+	case rv == ck.CKR_KEY_EXHAUSTED:
+		return slog.LevelWarn
+	}
+	return slog.LevelDebug
 }
 
 // panicked is a bug of this program.

@@ -76,9 +76,14 @@ func (c *ceremony) receive(capsule []byte, template ...Attribute) (ck.ObjectHand
 // ledger is CKA_ONCELEAF_STATE.
 type ledger struct {
 	Status        string              `json:"status"`
+	Exhausted     bool                `json:"exhausted"`
 	Generation    uint64              `json:"generation"`
 	Levels        []string            `json:"levels"`
 	Remaining     uint64              `json:"remaining"`
+	Capacity      uint64              `json:"capacity"`
+	Low           bool                `json:"low"`
+	WarnBelow     uint64              `json:"warnBelow"`
+	Reserve       uint64              `json:"reserve"`
 	RootRemaining uint64              `json:"rootRemaining"`
 	Free          []keystore.Span     `json:"free"`
 	Given         []keystore.Transfer `json:"given"`
@@ -334,6 +339,7 @@ func TestBadCapsules(t *testing.T) {
 	for _, a := range []Attribute{
 		{ck.CKA_TOKEN, truth(false)}, {ck.CKA_EXTRACTABLE, truth(true)}, {ck.CKA_HSS_LEVELS, ulong(uint64(2))},
 		{ck.CKA_COPYABLE, truth(true)}, {ck.CKA_VALUE, []byte("x")}, {ck.CKA_CLASS, ulong(ck.CKO_PUBLIC_KEY)},
+		{ck.CKA_ONCELEAF_RESERVE, ulong(uint64(33))}, // more than the leaves of the lowest tree
 	} {
 		_, rv := c.receive(capsule, a)
 		if rv != ck.CKR_TEMPLATE_INCONSISTENT {
@@ -379,6 +385,9 @@ func TestLeavesDoNotComeBack(t *testing.T) {
 					c.audit.check(fmt.Sprint(i), c.sign(c.destination, key, fmt.Sprint(i)))
 				}
 				c.want(ck.CKR_KEY_EXHAUSTED, c.m.SignInit(c.destination, hss, key))
+				if now := c.ledger(c.destination, key); !now.Exhausted || !now.Low || now.Status != "active" || now.Capacity != 32 {
+					t.Errorf("%+v", now)
+				}
 			}
 			// The transfer key is put back, as somebody would who has a copy of the store's small values.
 			c.restoreShelf(1, saved)
@@ -396,11 +405,14 @@ func TestLeavesDoNotComeBack(t *testing.T) {
 func TestMoreLeavesCome(t *testing.T) {
 	c := newCeremony(t, nil)
 	one := Mechanism{ck.CKM_ONCELEAF_PARTITION, ulong(uint64(1))}
-	key, rv := c.receive(c.give(one), Attribute{ck.CKA_LABEL, []byte("first")})
+	key, rv := c.receive(c.give(one), Attribute{ck.CKA_LABEL, []byte("first")}, Attribute{ck.CKA_ONCELEAF_RESERVE, ulong(uint64(4))})
 	c.must(rv)
 	c.ask(nil)
-	same, rv := c.receive(c.give(one), Attribute{ck.CKA_LABEL, []byte("second")})
+	same, rv := c.receive(c.give(one), Attribute{ck.CKA_LABEL, []byte("second")}, Attribute{ck.CKA_ONCELEAF_RESERVE, ulong(uint64(8))})
 	c.must(rv)
+	if reserve := c.ledger(c.destination, key).Reserve; reserve != 4 {
+		t.Errorf("batches of %d leaves: a key that is here keeps its own", reserve)
+	}
 	if same != key || string(c.value(c.destination, key, ck.CKA_LABEL)) != "first" || c.remaining(c.destination, key) != 64 {
 		t.Errorf("handle %d, label %q, %d left", same, c.value(c.destination, key, ck.CKA_LABEL), c.remaining(c.destination, key))
 	}

@@ -16,7 +16,7 @@ import (
 // Config is what the operator decides. The file is TOML:
 //
 //	directory = "/var/lib/onceleaf"  # the token directory
-//	owner_wait = "5s"                # how long to wait for another owner of it
+//	owner_wait = "250ms"             # how long to wait for another owner of it
 //	[sign]
 //	max_message = 67108864           # bytes that C_SignUpdate and C_VerifyUpdate may gather
 //	[log]
@@ -49,8 +49,8 @@ func (d *Duration) UnmarshalText(text []byte) error {
 }
 
 const (
-	defaultOwnerWait  = 5 * time.Second
-	defaultMaxMessage = 64 << 20 // bytes
+	defaultOwnerWait  = 250 * time.Millisecond // bridges a process that is just ending, and no more
+	defaultMaxMessage = 64 << 20               // bytes
 	systemConfig      = "/etc/onceleaf/onceleaf.toml"
 )
 

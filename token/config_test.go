@@ -38,7 +38,7 @@ func TestLoadConfig(t *testing.T) {
 		{"XDG_CONFIG_HOME", map[string]string{"XDG_CONFIG_HOME": home + "/xdg", "HOME": home + "/plain"}, func(c Config) bool { return c.Directory == "/xdg" }},
 		{"relative XDG_CONFIG_HOME", map[string]string{"XDG_CONFIG_HOME": "xdg", "HOME": home + "/plain"}, func(c Config) bool { return c.Directory == "/plain" }},
 		{"defaults", map[string]string{"HOME": home}, func(c Config) bool {
-			return c.Directory == home+"/.local/share/onceleaf" && c.OwnerWait == Duration(5*time.Second) &&
+			return c.Directory == home+"/.local/share/onceleaf" && c.OwnerWait == Duration(250*time.Millisecond) &&
 				c.Sign.MaxMessage == 64<<20 && c.Log.Level == "off" && c.Log.File == "" && c.KDF == KDF{Time: 3, Memory: 65536, Threads: 4}
 		}},
 		{"XDG_DATA_HOME", map[string]string{"HOME": home, "XDG_DATA_HOME": "/data"}, func(c Config) bool { return c.Directory == "/data/onceleaf" }},

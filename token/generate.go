@@ -15,6 +15,7 @@ import (
 type keyPlan struct {
 	levels          []lms.ParameterSet
 	transferable    bool
+	reserve         uint64 // message leaves per durable write; 0 for the keystore's default
 	public, private Attributes
 }
 
@@ -27,6 +28,9 @@ func planKey(public, private []Attribute) (p keyPlan, err error) {
 		return p, err
 	}
 	if p.levels, err = levels(p.private); err != nil {
+		return p, err
+	}
+	if p.reserve, err = p.private.takeReserve(p.levels); err != nil {
 		return p, err
 	}
 	p.transferable = p.private.bool(ck.CKA_ONCELEAF_TRANSFERABLE)
@@ -62,6 +66,16 @@ func levels(private Attributes) ([]lms.ParameterSet, error) {
 		return nil, refuse(ck.CKR_TEMPLATE_INCONSISTENT, "%w", err)
 	}
 	return sets, nil
+}
+
+// takeReserve takes CKA_ONCELEAF_RESERVE out of the attributes of a new key, since the keystore keeps it. 0 without it.
+func (a Attributes) takeReserve(levels []lms.ParameterSet) (uint64, error) {
+	reserve := a.ulong(ck.CKA_ONCELEAF_RESERVE)
+	delete(a, ck.CKA_ONCELEAF_RESERVE)
+	if err := keystore.ValidReserve(levels, reserve); err != nil {
+		return 0, refuse(ck.CKR_TEMPLATE_INCONSISTENT, "%w", err)
+	}
+	return reserve, nil
 }
 
 // generated sets what the token says about a key that it made.
@@ -109,7 +123,7 @@ func (t *Token) GenerateHSS(ctx context.Context, s Session, public, private []At
 
 // generateInStore makes a token key. If the public key is a token object too, one durable write makes both.
 func (t *Token) generateInStore(ctx context.Context, s Session, p keyPlan) (pub, priv ObjectID, err error) {
-	spec := keystore.Spec{Levels: p.levels, Transferable: p.transferable, Private: p.private.render}
+	spec := keystore.Spec{Levels: p.levels, Transferable: p.transferable, Reserve: p.reserve, Private: p.private.render}
 	together := p.public.bool(ck.CKA_TOKEN)
 	if together {
 		spec.Public = p.public.render
@@ -140,7 +154,7 @@ func (t *Token) generateInMemory(ctx context.Context, s Session, p keyPlan) (pub
 		return "", "", err
 	}
 	keys.Unlock(keystore.NewMasterKey())
-	identity, err := keys.Generate(ctx, keystore.Spec{Levels: p.levels, Private: p.private.render})
+	identity, err := keys.Generate(ctx, keystore.Spec{Levels: p.levels, Reserve: p.reserve, Private: p.private.render})
 	if err != nil {
 		return "", "", errors.Join(err, keys.Lock())
 	}
@@ -148,7 +162,7 @@ func (t *Token) generateInMemory(ctx context.Context, s Session, p keyPlan) (pub
 	if err != nil {
 		return "", "", errors.Join(err, keys.Lock())
 	}
-	o.key = &hssKey{keys, identity}
+	o.key = &hssKey{keys: keys, identity: identity}
 	info, err := keys.Info(identity)
 	if err == nil {
 		pub, err = t.addPublic(s, p.public, info.PublicKey, o)

@@ -26,24 +26,28 @@ func publicValue(k lms.HSSPublicKey, attribute ck.AttributeType) ([]byte, bool) 
 }
 
 // privateValue is an attribute of an HSS private key (section 6.65.3) as it is at this moment.
-func privateValue(info keystore.Info, attribute ck.AttributeType) ([]byte, bool) {
+func privateValue(s supply, attribute ck.AttributeType) ([]byte, bool) {
 	switch attribute {
 	case ck.CKA_HSS_LEVELS:
-		return Ulong(uint64(len(info.Levels))), true
+		return Ulong(uint64(len(s.Levels))), true
 	case ck.CKA_HSS_LMS_TYPES:
-		return levelValues(info.Levels, func(s lms.ParameterSet) uint64 { return uint64(s.LMS) }), true
+		return levelValues(s.Levels, func(set lms.ParameterSet) uint64 { return uint64(set.LMS) }), true
 	case ck.CKA_HSS_LMOTS_TYPES:
-		return levelValues(info.Levels, func(s lms.ParameterSet) uint64 { return uint64(s.OTS) }), true
+		return levelValues(s.Levels, func(set lms.ParameterSet) uint64 { return uint64(set.OTS) }), true
 	case ck.CKA_HSS_KEYS_REMAINING:
-		return Ulong(min(info.Remaining, 1<<32-1)), true
+		return Ulong(min(s.Remaining, 1<<32-1)), true
 	case ck.CKA_PUBLIC_KEY_INFO:
-		return publicKeyInfo(info.PublicKey), true
+		return publicKeyInfo(s.PublicKey), true
 	case ck.CKA_ONCELEAF_TRANSFERABLE:
-		return Bool(info.Transferable), true
+		return Bool(s.Transferable), true
 	case ck.CKA_ONCELEAF_RECEIPT:
-		return append([]byte{}, info.Receipt...), true
+		return append([]byte{}, s.Receipt...), true
 	case ck.CKA_ONCELEAF_STATE:
-		return ledger(info), true
+		return ledger(s), true
+	case ck.CKA_ONCELEAF_RESERVE:
+		return Ulong(s.Reserve), true
+	case ck.CKA_ONCELEAF_LOW:
+		return Bool(s.low()), true
 	}
 	return nil, false
 }
@@ -69,9 +73,14 @@ func publicKeyInfo(k lms.HSSPublicKey) []byte {
 // state is the JSON of CKA_ONCELEAF_STATE. Leaves are those of the root tree.
 type state struct {
 	Status        keystore.Status     `json:"status"`
+	Exhausted     bool                `json:"exhausted"` // active, and nothing left to sign with
 	Generation    uint64              `json:"generation"`
 	Levels        []string            `json:"levels"`
 	Remaining     uint64              `json:"remaining"`     // signatures
+	Capacity      uint64              `json:"capacity"`      // signatures that the key began with here, without what it gave away
+	Low           bool                `json:"low"`           // remaining is less than warnBelow of capacity
+	WarnBelow     uint64              `json:"warnBelow"`     // percent; 0: never low
+	Reserve       uint64              `json:"reserve"`       // message leaves per durable write; 0: lower trees in memory
 	RootRemaining uint64              `json:"rootRemaining"` // leaves
 	Free          keystore.Spans      `json:"free"`
 	Given         []keystore.Transfer `json:"given"`
@@ -79,10 +88,10 @@ type state struct {
 	Guard         string              `json:"guard"`
 }
 
-func ledger(info keystore.Info) []byte {
+func ledger(info supply) []byte {
 	s := state{
-		Status: info.Status, Generation: info.Generation, Levels: []string{}, Remaining: info.Remaining,
-		RootRemaining: info.RootRemaining, Free: append(keystore.Spans{}, info.Free...),
+		Status: info.Status, Exhausted: info.exhausted(), Generation: info.Generation, Levels: []string{}, Remaining: info.Remaining,
+		Capacity: info.Capacity, Low: info.low(), WarnBelow: info.warnBelow, Reserve: info.Reserve, RootRemaining: info.RootRemaining, Free: append(keystore.Spans{}, info.Free...),
 		Given: append([]keystore.Transfer{}, info.Given...), Received: append([]keystore.Transfer{}, info.Received...),
 		Guard: info.Guard,
 	}

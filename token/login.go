@@ -23,6 +23,9 @@ func (t *Token) Login(user ck.UserType, pin []byte) error {
 	if err != nil {
 		return err
 	}
+	if user == ck.CKU_USER {
+		t.watchAll()
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.user, t.master = &user, master

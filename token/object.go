@@ -55,6 +55,7 @@ type object struct {
 type hssKey struct {
 	keys     *keystore.Keystore
 	identity keystore.Identity
+	gauge    gauge
 }
 
 func (o *object) class() ck.ObjectClass { return ck.ObjectClass(o.stored.ulong(ck.CKA_CLASS)) }
@@ -176,11 +177,11 @@ func (o *object) computed(attribute ck.AttributeType) ([]byte, bool) {
 	if o.key == nil {
 		return nil, false
 	}
-	info, err := o.key.keys.Info(o.key.identity)
+	s, err := o.supply()
 	if err != nil {
 		return nil, false
 	}
-	return privateValue(info, attribute)
+	return privateValue(s, attribute)
 }
 
 // discard ends a session object that was taken off the list: the secrets of a session key are erased.

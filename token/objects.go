@@ -72,7 +72,8 @@ func (t *Token) pair(info keystore.Info) (objects []*object) {
 func (t *Token) half(id ObjectID, info keystore.Info, attributes []byte, s schema) *object {
 	t.halvesMu.Lock()
 	defer t.halvesMu.Unlock()
-	if last, ok := t.halves[id]; ok && bytes.Equal(last.attributes, attributes) {
+	last, known := t.halves[id]
+	if known && bytes.Equal(last.attributes, attributes) {
 		return last.object
 	}
 	o, err := parseObject(id, attributes)
@@ -83,7 +84,10 @@ func (t *Token) half(id ObjectID, info keystore.Info, attributes []byte, s schem
 		t.log.Error("the attributes of a key cannot be read; they are kept, and the key does nothing", "token", t.serial, "error", err)
 		o = s.bare(id)
 	}
-	o.key = &hssKey{t.keys, info.Identity}
+	o.key = &hssKey{keys: t.keys, identity: info.Identity}
+	if known {
+		o.key = last.object.key // whose gauge goes on
+	}
 	if o.class() == ck.CKO_PUBLIC_KEY {
 		o.public = &info.PublicKey
 	}
@@ -273,7 +277,12 @@ func (t *Token) Change(s Session, id ObjectID, template []Attribute) error {
 			return err
 		}
 	}
-	return t.replace(o.with(template))
+	next := o.with(template)
+	err = t.replace(next)
+	if err == nil && next.is(ck.CKO_PRIVATE_KEY, ck.CKK_HSS) {
+		t.watch(next)
+	}
+	return err
 }
 
 // replace stores an edited object. The caller holds t.edits.

@@ -323,17 +323,18 @@ func TestQuarantinedKey(t *testing.T) {
 }
 
 func TestLedgerJSON(t *testing.T) {
-	const want = `{"status":"active","generation":7,"levels":["LMS_SHA256_M32_H5/LMOTS_SHA256_N32_W8"],"remaining":3,"rootRemaining":2,` +
+	const want = `{"status":"active","exhausted":false,"generation":7,"levels":["LMS_SHA256_M32_H5/LMOTS_SHA256_N32_W8"],"remaining":3,` +
+		`"capacity":31,"low":true,"warnBelow":10,"reserve":4,"rootRemaining":2,` +
 		`"free":[{"from":1,"to":3}],"given":[{"id":"t","peer":"p","leaves":[{"from":0,"to":1}],"acknowledged":true}],"received":[],"guard":"none"}`
 	p, err := planKey(nil, oneLevel())
 	if err != nil {
 		t.Fatal(err)
 	}
 	info := keystore.Info{
-		Status: keystore.Active, Generation: 7, Levels: p.levels, Remaining: 3, RootRemaining: 2, Guard: "none", Free: keystore.Spans{{From: 1, To: 3}},
+		Status: keystore.Active, Generation: 7, Levels: p.levels, Remaining: 3, Capacity: 31, Reserve: 4, RootRemaining: 2, Guard: "none", Free: keystore.Spans{{From: 1, To: 3}},
 		Given: []keystore.Transfer{{ID: "t", Peer: "p", Leaves: keystore.Spans{{From: 0, To: 1}}, Acknowledged: true}},
 	}
-	if got := string(ledger(info)); got != want {
+	if got := string(ledger(supply{info, 10})); got != want {
 		t.Errorf("%s", got)
 	}
 }

@@ -30,7 +30,7 @@ func takeOwnership(directory string, wait time.Duration) (*ownerLock, error) {
 	}
 	if err := flockWithin(file, wait); err != nil {
 		if errors.Is(err, unix.EWOULDBLOCK) {
-			err = fmt.Errorf("%w: %s", keystore.ErrOwned, holder(path))
+			err = fmt.Errorf("%w: %s; end it first: one process uses a token directory at a time", keystore.ErrOwned, holder(path))
 		}
 		return nil, errors.Join(fmt.Errorf("couldn't lock %s: %w", path, err), file.Close())
 	}

@@ -21,6 +21,8 @@ type rule struct {
 	// settable says whether C_SetAttributeValue may change the attribute. What it may not change, it may still set to
 	// the value that is there, if entry is fixed.
 	settable bool
+	// most bounds the value of a CK_ULONG; 0 stands for no bound.
+	most uint64
 }
 
 // entry says what a template may do with an attribute when an object is made.
@@ -79,7 +81,7 @@ func (s schema) admit(a Attribute) error {
 	if _, known := a.Type.Kind(); known && !belongs {
 		return refuse(ck.CKR_TEMPLATE_INCONSISTENT, "%s does not belong to this object", a.Type)
 	}
-	if err := checkValue(a); err != nil {
+	if err := r.check(a); err != nil {
 		return err
 	}
 	switch r.entry {
@@ -95,12 +97,23 @@ func (s schema) admit(a Attribute) error {
 	return nil
 }
 
-// change says whether C_SetAttributeValue may set an attribute that now has the value present.
-func (s schema) change(a Attribute, present []byte) error {
+// check holds a value to the form of its attribute and to the rule's bound. The errors are those of checkValue.
+func (r rule) check(a Attribute) error {
 	if err := checkValue(a); err != nil {
 		return err
 	}
+	if n := (Attributes{a.Type: a.Value}).ulong(a.Type); r.most > 0 && n > r.most {
+		return refuse(ck.CKR_ATTRIBUTE_VALUE_INVALID, "%s is %d, at most %d is possible", a.Type, n, r.most)
+	}
+	return nil
+}
+
+// change says whether C_SetAttributeValue may set an attribute that now has the value present.
+func (s schema) change(a Attribute, present []byte) error {
 	r, belongs := s[a.Type]
+	if err := r.check(a); err != nil {
+		return err
+	}
 	switch {
 	case !belongs:
 		return refuse(ck.CKR_ATTRIBUTE_TYPE_INVALID, "%s does not belong to this object", a.Type)
@@ -205,6 +218,9 @@ var hssPrivate = anyPrivateKey.with(schema{
 	ck.CKA_ONCELEAF_TRANSFERABLE: {entry: optional, value: no},
 	ck.CKA_ONCELEAF_RECEIPT:      {entry: own},
 	ck.CKA_ONCELEAF_STATE:        {entry: own},
+	ck.CKA_ONCELEAF_RESERVE:      {entry: optional},
+	ck.CKA_ONCELEAF_WARN_BELOW:   {entry: optional, value: Ulong(defaultWarnBelow), settable: true, most: 100},
+	ck.CKA_ONCELEAF_LOW:          {entry: own},
 })
 
 // An HSS private key that C_UnwrapKey takes out of a capsule. The capsule says what the key is, so it brings neither

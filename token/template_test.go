@@ -159,6 +159,16 @@ func TestKeyTemplates(t *testing.T) {
 		{ck.CKA_ONCELEAF_TRANSFERABLE, yes, inconsistent, inconsistent}, // a session key
 		{ck.CKA_ONCELEAF_RECEIPT, []byte("x"), readOnly, inconsistent},
 		{ck.CKA_ONCELEAF_STATE, []byte("x"), readOnly, inconsistent},
+		{ck.CKA_ONCELEAF_RESERVE, Ulong(uint64(0)), ok, inconsistent},
+		{ck.CKA_ONCELEAF_RESERVE, Ulong(uint64(32)), ok, inconsistent}, // all leaves of the tree at once
+		{ck.CKA_ONCELEAF_RESERVE, Ulong(uint64(33)), inconsistent, inconsistent},
+		{ck.CKA_ONCELEAF_RESERVE, Ulong(uint64(math.MaxUint64)), inconsistent, inconsistent},
+		{ck.CKA_ONCELEAF_RESERVE, []byte{1}, invalid, inconsistent},
+		{ck.CKA_ONCELEAF_WARN_BELOW, Ulong(uint64(0)), ok, inconsistent},
+		{ck.CKA_ONCELEAF_WARN_BELOW, Ulong(uint64(100)), ok, inconsistent},
+		{ck.CKA_ONCELEAF_WARN_BELOW, Ulong(uint64(101)), invalid, inconsistent},
+		{ck.CKA_ONCELEAF_WARN_BELOW, []byte{10}, invalid, inconsistent},
+		{ck.CKA_ONCELEAF_LOW, yes, readOnly, inconsistent},
 		{ck.CKA_MODULUS, []byte{1}, inconsistent, inconsistent},
 		{ck.CKA_EC_PARAMS, []byte{1}, inconsistent, inconsistent},
 		{0xCE534351, []byte{1}, unknown, unknown},
@@ -222,6 +232,7 @@ func TestDefaults(t *testing.T) {
 		ck.CKA_UNWRAP: no, ck.CKA_DECAPSULATE: no, ck.CKA_WRAP_WITH_TRUSTED: no, ck.CKA_ALWAYS_AUTHENTICATE: no, ck.CKA_UNWRAP_TEMPLATE: empty,
 		ck.CKA_HSS_LMS_TYPES: Ulongs(uint64(5)), ck.CKA_HSS_LMOTS_TYPES: Ulongs(uint64(4)), ck.CKA_HSS_KEYS_REMAINING: Ulong(uint64(32)),
 		ck.CKA_ONCELEAF_TRANSFERABLE: no, ck.CKA_ONCELEAF_RECEIPT: empty,
+		ck.CKA_ONCELEAF_RESERVE: Ulong(uint64(1)), ck.CKA_ONCELEAF_WARN_BELOW: Ulong(uint64(10)), ck.CKA_ONCELEAF_LOW: no,
 	})
 	tk.expect(pub, map[ck.AttributeType][]byte{
 		ck.CKA_CLASS: Ulong(ck.CKO_PUBLIC_KEY), ck.CKA_PRIVATE: no, ck.CKA_COPYABLE: yes, ck.CKA_VERIFY: yes, ck.CKA_VERIFY_RECOVER: no, ck.CKA_ENCRYPT: no,
@@ -377,6 +388,11 @@ func TestChange(t *testing.T) {
 		{priv, ck.CKA_ONCELEAF_STATE, []byte("{}"), ck.CKR_ATTRIBUTE_READ_ONLY}, {pub, ck.CKA_VALUE, []byte("x"), ck.CKR_ATTRIBUTE_READ_ONLY},
 		{pub, ck.CKA_MODULUS, []byte("x"), ck.CKR_ATTRIBUTE_TYPE_INVALID}, {pub, 0x4711, []byte("x"), ck.CKR_ATTRIBUTE_TYPE_INVALID},
 		{priv, ck.CKA_UNIQUE_ID, []byte("x"), ck.CKR_ATTRIBUTE_READ_ONLY},
+		{priv, ck.CKA_ONCELEAF_RESERVE, Ulong(uint64(1)), ck.CKR_ATTRIBUTE_READ_ONLY}, {priv, ck.CKA_ONCELEAF_LOW, no, ck.CKR_ATTRIBUTE_READ_ONLY},
+		{priv, ck.CKA_ONCELEAF_WARN_BELOW, Ulong(uint64(50)), ck.CKR_OK}, {priv, ck.CKA_ONCELEAF_WARN_BELOW, Ulong(uint64(0)), ck.CKR_OK},
+		{priv, ck.CKA_ONCELEAF_WARN_BELOW, Ulong(uint64(101)), ck.CKR_ATTRIBUTE_VALUE_INVALID},
+		{priv, ck.CKA_ONCELEAF_WARN_BELOW, []byte{1}, ck.CKR_ATTRIBUTE_VALUE_INVALID},
+		{pub, ck.CKA_ONCELEAF_WARN_BELOW, Ulong(uint64(50)), ck.CKR_ATTRIBUTE_TYPE_INVALID},
 	} {
 		err := tk.Change(s, c.id, []Attribute{{c.attribute, c.value}})
 		if result(err) != c.want {
@@ -394,7 +410,7 @@ func TestChange(t *testing.T) {
 
 func TestKeysRemainingIsClamped(t *testing.T) {
 	for remaining, want := range map[uint64]uint64{0: 0, 32: 32, 1<<32 - 1: 1<<32 - 1, 1 << 32: 1<<32 - 1, 1 << 40: 1<<32 - 1, math.MaxUint64: 1<<32 - 1} {
-		value, ok := privateValue(keystore.Info{Remaining: remaining}, ck.CKA_HSS_KEYS_REMAINING)
+		value, ok := privateValue(supply{Info: keystore.Info{Remaining: remaining}}, ck.CKA_HSS_KEYS_REMAINING)
 		if !ok || !bytes.Equal(value, Ulong(want)) {
 			t.Errorf("%d: %x", remaining, value)
 		}

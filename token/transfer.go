@@ -92,7 +92,7 @@ func (t *Token) addTransferKey(s Session, key *backup.TransferKey, public, priva
 // Giving is a checked call of C_WrapKey with CKM_ONCELEAF_PARTITION.
 type Giving struct {
 	token   *Token
-	key     keystore.Identity
+	key     *object
 	request *backup.Request
 	count   uint64 // root leaves; 0 for half of the free ones
 }
@@ -122,7 +122,7 @@ func (t *Token) Giving(s Session, request, key ObjectID, count uint64) (*Giving,
 	if err != nil {
 		return nil, refuse(ck.CKR_WRAPPING_KEY_HANDLE_INVALID, "%w", err)
 	}
-	return &Giving{t, k.key.identity, parsed, count}, nil
+	return &Giving{t, k, parsed, count}, nil
 }
 
 // transferable is an HSS private key whose leaves may go elsewhere.
@@ -156,7 +156,7 @@ func (t *Token) RefuseWrap(id ObjectID, mechanism ck.MechanismType) error {
 
 // Size is the length in bytes of the capsule that Give will return. It gives nothing.
 func (g *Giving) Size() (int, error) {
-	size, err := backup.CapsuleSize(g.token.keys, g.key, g.request, g.token.self(), g.count)
+	size, err := backup.CapsuleSize(g.token.keys, g.key.key.identity, g.request, g.token.self(), g.count)
 	return size, unusableRequest(err)
 }
 
@@ -165,7 +165,8 @@ func (g *Giving) Size() (int, error) {
 func (g *Giving) Give(ctx context.Context) ([]byte, error) {
 	g.token.giving.Lock() // one request is answered by one key: the check and the gift are one step
 	defer g.token.giving.Unlock()
-	capsule, err := backup.Partition(ctx, g.token.keys, g.key, g.request, g.token.self(), g.count)
+	capsule, err := backup.Partition(ctx, g.token.keys, g.key.key.identity, g.request, g.token.self(), g.count)
+	g.token.watch(g.key) // less is left, of less
 	return capsule, unusableRequest(err)
 }
 
@@ -195,11 +196,16 @@ func (t *Token) Receive(ctx context.Context, s Session, transfer ObjectID, capsu
 	if err != nil {
 		return "", err
 	}
+	reserve, err := reserveOf(private, capsule)
+	if err != nil {
+		return "", err
+	}
 	public, err := publicOf(private)
 	if err != nil {
 		return "", err
 	}
 	identity, err := backup.Import(ctx, t.keys, key, capsule, t.self(), backup.Attributes{
+		Reserve: reserve,
 		Private: func(k lms.HSSPublicKey, _ []lms.ParameterSet) []byte { return private.render(k) },
 		Public:  func(k lms.HSSPublicKey, _ []lms.ParameterSet) []byte { return public.render(k) },
 	})
@@ -207,7 +213,20 @@ func (t *Token) Receive(ctx context.Context, s Session, transfer ObjectID, capsu
 		return "", err
 	}
 	t.tidyAfterImport(key.Request().Fingerprint())
-	return ObjectID(privatePrefix + identity.String()), nil
+	id := ObjectID(privatePrefix + identity.String())
+	if o := t.find(id); o != nil {
+		t.watch(o)
+	}
+	return id, nil
+}
+
+// reserveOf is takeReserve for the key in a capsule, whose levels are read before it is opened: to open it takes long.
+func reserveOf(private Attributes, capsule []byte) (uint64, error) {
+	c, err := backup.ParseCapsule(capsule)
+	if err != nil {
+		return 0, err
+	}
+	return private.takeReserve(c.Levels())
 }
 
 // publicOf are the attributes of the public key that appears with a received private key.

@@ -2,23 +2,27 @@ package token
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"math"
 	"sync"
 
 	"github.com/onceleaf/onceleaf/internal/ck"
+	"github.com/onceleaf/onceleaf/keystore"
 	"github.com/onceleaf/onceleaf/lms"
 )
 
 // Signer is an HSS private key that passed the checks of C_SignInit.
 type Signer struct {
-	key *hssKey
+	token *Token
+	key   *object
 	// Size is the length in bytes of every signature of the key. It follows from the parameters alone.
 	Size int
 }
 
 // Signer checks what C_SignInit has to: the key, its right to sign, the login, and that a leaf is left. It takes no
 // leaf. CKR_OBJECT_HANDLE_INVALID, CKR_KEY_TYPE_INCONSISTENT, CKR_KEY_FUNCTION_NOT_PERMITTED, CKR_MECHANISM_INVALID,
-// CKR_USER_NOT_LOGGED_IN; keystore.ErrExhausted and ErrQuarantined.
+// CKR_USER_NOT_LOGGED_IN; keystore.ErrExhausted, ErrExternal and ErrQuarantined.
 func (t *Token) Signer(id ObjectID, mechanism ck.MechanismType) (*Signer, error) {
 	if err := checkMechanism(mechanism, ck.CKF_SIGN); err != nil {
 		return nil, err
@@ -34,13 +38,13 @@ func (t *Token) Signer(id ObjectID, mechanism ck.MechanismType) (*Signer, error)
 		return nil, refuse(ck.CKR_USER_NOT_LOGGED_IN, "the secret of a token key opens for the user alone")
 	}
 	if err := o.key.keys.Usable(o.key.identity); err != nil {
-		return nil, err
+		return nil, advised(err)
 	}
 	info, err := o.key.keys.Info(o.key.identity)
 	if err != nil {
 		return nil, err
 	}
-	return &Signer{o.key, lms.HSSSignatureSize(info.Levels)}, nil
+	return &Signer{t, o, lms.HSSSignatureSize(info.Levels)}, nil
 }
 
 // usable checks class, type, right and allowed mechanisms of an HSS key.
@@ -59,7 +63,30 @@ func (o *object) usable(class ck.ObjectClass, right ck.AttributeType, mechanism 
 // Sign makes one HSS signature (RFC 8554 section 6.2) of Size bytes and costs one leaf. The errors are those of
 // keystore.Keystore.Sign: ErrNoKey for a key that was destroyed since, ErrLocked after a logout, and so on.
 func (s *Signer) Sign(ctx context.Context, message []byte) ([]byte, error) {
-	return s.key.keys.Sign(ctx, s.key.identity, message)
+	key := s.key.key
+	signature, err := key.keys.Sign(ctx, key.identity, message)
+	s.token.watch(s.key) // after an error too: a leaf may be burned
+	return signature, advised(err)
+}
+
+// advice is what the owner of a key can do when the key refuses.
+var advice = []struct {
+	err  error
+	next string
+}{
+	{keystore.ErrExhausted, "this key is used up for good; make a new key, what this one signed can still be verified"},
+	{keystore.ErrExternal, "it signs again when its newest capsule was brought back to this token, and not before"},
+	{keystore.ErrQuarantined, "keep all files and find out why; it signs no more until then"},
+}
+
+// advised adds to the refusal of a key what to do next.
+func advised(err error) error {
+	for _, a := range advice {
+		if errors.Is(err, a.err) {
+			return fmt.Errorf("%w; %s", err, a.next)
+		}
+	}
+	return err
 }
 
 // Verifier is an HSS public key that passed the checks of C_VerifyInit.

@@ -145,8 +145,8 @@ var explanations = map[ck.RV]explanation{
 	// Keys and leaves.
 	ck.CKR_KEY_EXHAUSTED: {what: "the key has no leaf left for this",
 		next: "make a new key with 'onceleaf keygen'; what this one signed can still be verified"},
-	ck.CKR_KEY_FUNCTION_NOT_PERMITTED: {what: "the key may not do this: it is quarantined, or was made without the right",
-		next: "'onceleaf show KEY' shows its status; a quarantined key signs no more until the cause is found"},
+	ck.CKR_KEY_FUNCTION_NOT_PERMITTED: {what: "the key may not do this: it is quarantined, is kept outside the token, or was made without the right",
+		next: "'onceleaf show KEY' shows its status; a quarantined key signs no more until the cause is found, an external one not before it was brought back"},
 	ck.CKR_KEY_CHANGED: {what: "the key changed under this operation", broken: true,
 		next: "try again"},
 	ck.CKR_KEY_HANDLE_INVALID: {what: "the key has gone, or another program removed it",

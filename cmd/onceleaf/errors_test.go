@@ -11,7 +11,7 @@ import (
 	"github.com/onceleaf/onceleaf/internal/ck"
 )
 
-var acts = []act{loading, asking, loggingIn, makingPINs, makingToken, makingKey, signing, requesting, giving, taking, acknowledging}
+var acts = []act{loading, asking, loggingIn, makingPINs, makingToken, makingKey, signing, requesting, giving, taking, acknowledging, setting}
 
 func TestEveryProblemSaysWhatIsSafeAndWhatIsNext(t *testing.T) {
 	if len(explanations) == 0 {

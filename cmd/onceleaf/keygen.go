@@ -23,6 +23,7 @@ type keyPlan struct {
 	id           string // hexadecimal, "" for a random one
 	levels       []string
 	transferable bool
+	settings
 }
 
 func (inv *invocation) keygenCommand() *cobra.Command {
@@ -37,7 +38,9 @@ func (inv *invocation) keygenCommand() *cobra.Command {
 Each name is an LMS type (hash SHA256 or SHAKE, M32 or M24 bytes, height H5 H10 H15 H20 H25) and an LM-OTS type (the same
 hash and length, W1 W2 W4 W8). A key signs the product of 2^H over its levels, and no more. A high top tree takes long to
 make; a large W makes signatures small and slow. All levels use one hash function and length. CNSA 2.0 approves one level
-only.`,
+only.
+
+` + settingsHelp,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error { return inv.keygen(plan) },
 	}
@@ -46,6 +49,8 @@ only.`,
 	f.StringVar(&plan.id, "id", "", "id of the key in `HEX` (default: random)")
 	f.StringArrayVar(&plan.levels, "level", nil, "parameter `SET` of a level; repeat it, top first")
 	f.BoolVar(&plan.transferable, "transferable", false, "leaves of the key may be given to another token (cannot be changed later)")
+	plan.reserveFlag(f)
+	plan.warnBelowFlag(f)
 	cmd.RegisterFlagCompletionFunc("level", completeLevel)
 	return cmd
 }
@@ -56,6 +61,9 @@ func (inv *invocation) keygen(plan keyPlan) error {
 	}
 	sets, err := parseLevels(plan.levels)
 	if err != nil {
+		return err
+	}
+	if err := plan.check(sets); err != nil {
 		return err
 	}
 	id, err := keyID(plan.id)
@@ -117,6 +125,7 @@ func (s *session) generate(sets []lms.ParameterSet, id []byte, plan keyPlan) (pk
 		octets(ck.CKA_HSS_LMS_TYPES, ulongs(types)), octets(ck.CKA_HSS_LMOTS_TYPES, ulongs(otsTypes)),
 		boolean(ck.CKA_ONCELEAF_TRANSFERABLE, plan.transferable),
 	}
+	private = append(private, plan.attributes()...)
 	_, handle, err := s.lib.GenerateKeyPair(s.handle, mechanism(ck.CKM_HSS_KEY_PAIR_GEN, nil), public, private)
 	return handle, makingKey.problem(err)
 }

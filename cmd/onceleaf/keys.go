@@ -28,9 +28,14 @@ type hssKey struct {
 // ledger is CKA_ONCELEAF_STATE: what the token's record of the key says at this moment.
 type ledger struct {
 	Status        string           `json:"status"`
+	Exhausted     bool             `json:"exhausted"` // active, and nothing left to sign with
 	Generation    uint64           `json:"generation"`
 	Levels        []string         `json:"levels"`
 	Remaining     uint64           `json:"remaining"`     // signatures
+	Capacity      uint64           `json:"capacity"`      // signatures it began with here, without those it gave away
+	Low           bool             `json:"low"`           // remaining is below the threshold
+	WarnBelow     uint64           `json:"warnBelow"`     // the threshold, percent of capacity; 0: never low
+	Reserve       uint64           `json:"reserve"`       // message leaves per durable write; 0: lower trees in memory
 	RootRemaining uint64           `json:"rootRemaining"` // free root leaves
 	Guard         string           `json:"guard"`
 	Free          []spanReport     `json:"free"`

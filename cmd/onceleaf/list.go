@@ -31,7 +31,12 @@ type keyReport struct {
 	Identity     string   `json:"identity"` // hexadecimal; empty if the public key is not there
 	Levels       []string `json:"levels"`   // parameter sets, top first
 	Remaining    uint64   `json:"remaining"`
-	Status       string   `json:"status"`
+	Capacity     uint64   `json:"capacity"`  // signatures it began with here, without those it gave away
+	Low          bool     `json:"low"`       // remaining is below the threshold
+	WarnBelow    uint64   `json:"warnBelow"` // the threshold, percent of capacity; 0: never low
+	Status       string   `json:"status"`    // as stored
+	Exhausted    bool     `json:"exhausted"` // used up for good
+	Reserve      uint64   `json:"reserve"`   // message leaves per durable write; 0: lower trees in memory
 	Transferable bool     `json:"transferable"`
 	Guard        string   `json:"guard"` // what notices that the token directory went back; "none"
 }
@@ -155,7 +160,12 @@ func reportKeys(keys []hssKey) []keyReport {
 }
 
 func reportKey(k hssKey) keyReport {
-	return keyReport{k.label, hex.EncodeToString(k.id), k.identity, k.state.Levels, k.state.Remaining, k.state.Status, k.transferable, k.state.Guard}
+	s := k.state
+	return keyReport{
+		Label: k.label, ID: hex.EncodeToString(k.id), Identity: k.identity, Levels: s.Levels,
+		Remaining: s.Remaining, Capacity: s.Capacity, Low: s.Low, WarnBelow: s.WarnBelow,
+		Status: s.Status, Exhausted: s.Exhausted, Reserve: s.Reserve, Transferable: k.transferable, Guard: s.Guard,
+	}
 }
 
 func (all inventory) write(w io.Writer) {
@@ -181,9 +191,47 @@ func (k keyReport) write(w io.Writer) {
 	fmt.Fprintf(w, "identity\t%s\n", firstOf(k.Identity, "(no public key)"))
 	fmt.Fprintf(w, "levels\t%s\n", strings.Join(k.Levels, ", "))
 	fmt.Fprintf(w, "remaining\t%s\n", countSignatures(k.Remaining))
-	fmt.Fprintf(w, "status\t%s\n", k.Status)
+	fmt.Fprintf(w, "warn below\t%s\n", thresholdWords(k.WarnBelow))
+	fmt.Fprintf(w, "status\t%s\n", k.statusWords())
+	fmt.Fprintf(w, "reserve\t%s\n", reserveWords(k.Reserve))
 	fmt.Fprintf(w, "transferable\t%s\n", yesNo(k.Transferable))
 	fmt.Fprintf(w, "guard\t%s\n", guardWords(k.Guard))
+	if warning := k.warning(); warning != "" {
+		fmt.Fprintf(w, "WARNING\t%s\n", warning)
+	}
+}
+
+// statusWords is the stored status, and "exhausted" beside it.
+func (k keyReport) statusWords() string {
+	if k.Exhausted {
+		return k.Status + ", exhausted"
+	}
+	return k.Status
+}
+
+// warning is what the owner of a key must know about its supply; empty if there is enough.
+func (k keyReport) warning() string {
+	switch {
+	case k.Exhausted:
+		return "this key is used up for good; make a new key, what this one signed can still be verified"
+	case k.Low:
+		return fmt.Sprintf("this key is low, with %s left of %s; plan the next key", countSignatures(k.Remaining), count(k.Capacity))
+	}
+	return ""
+}
+
+func thresholdWords(percent uint64) string {
+	if percent == 0 {
+		return "never"
+	}
+	return fmt.Sprintf("%d percent", percent)
+}
+
+func reserveWords(leaves uint64) string {
+	if leaves == 0 {
+		return "lower trees in memory"
+	}
+	return fmt.Sprintf("leaves per durable write: %d", leaves)
 }
 
 func yesNo(b bool) string {

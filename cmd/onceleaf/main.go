@@ -4,7 +4,8 @@
 // # Rules of this command line
 //
 //   - It is a PKCS#11 client and nothing more: whatever it does to a token, any other application can do through the
-//     same module. It never opens a token's files.
+//     same module. It never opens a token's files, but for check, which reads those of a directory that nobody owns and
+//     changes none.
 //   - Results go to stdout and are all that goes there; --json makes them machine-readable, with field names that stay.
 //     Everything said to a person (prompts, progress, notes, errors) goes to stderr or to the terminal; -q keeps the
 //     notes and the progress back, never the errors.

@@ -11,18 +11,20 @@ import (
 // Exit codes.
 const (
 	exitDone    = 0 // done; verify: the signature is good
-	exitBad     = 1 // verify: the signature is not good; leaves: a leaf was used twice
+	exitBad     = 1 // verify: the signature is not good; leaves: a leaf was used twice; check: something is damaged
 	exitRefused = 2 // usage, files, or a choice this tool refuses
 	exitToken   = 3 // the module or the token refused or failed
+	exitWarned  = 4 // check: there are warnings and nothing worse
 )
 
 const about = `onceleaf works with Onceleaf tokens: software HSMs whose HSS/LMS keys never sign twice with one leaf.
 
 Exit codes:
   0  done; verify: the signature is good
-  1  verify: the signature is not good; leaves: a leaf was used twice
+  1  verify: the signature is not good; leaves: a leaf was used twice; check: something is damaged or in danger
   2  wrong usage, a file that cannot be read or written, or a choice that this tool refuses
   3  the module could not be loaded, or the token refused or failed; the message says whether a leaf was used
+  4  check: there are warnings and nothing worse
 
 PINs come from a prompt, from --pin-file and --so-pin-file (first line), or from ONCELEAF_PIN and ONCELEAF_SO_PIN.`
 
@@ -64,8 +66,8 @@ func (inv *invocation) root() *cobra.Command {
 	inv.globalFlags(root)
 	root.AddCommand(
 		inv.initCommand(), inv.pinCommand(), inv.keygenCommand(),
-		inv.listCommand(), inv.showCommand(),
-		inv.signCommand(), inv.verifyCommand(), inv.leavesCommand(),
+		inv.listCommand(), inv.showCommand(), inv.setCommand(),
+		inv.signCommand(), inv.verifyCommand(), inv.leavesCommand(), inv.checkCommand(),
 		inv.exportPublicCommand(), inv.transferCommand(), inv.versionCommand(),
 	)
 	return root

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -13,14 +14,13 @@ import (
 	"github.com/onceleaf/onceleaf/lms"
 )
 
-// fewSignatures is the number of signatures left from which on each one is accompanied by a warning.
-const fewSignatures = 100
-
 type signReport struct {
 	Signature string       `json:"signature"` // path
 	Size      int          `json:"size"`      // bytes
 	Leaves    []leafReport `json:"leaves"`
 	Remaining uint64       `json:"remaining"` // signatures left in the key
+	Low       bool         `json:"low"`       // they are below the key's threshold
+	Exhausted bool         `json:"exhausted"` // this was the last
 }
 
 func (inv *invocation) signCommand() *cobra.Command {
@@ -100,10 +100,19 @@ func rescue(signature []byte, out output, cause error) error {
 
 func (s *session) sign(key hssKey, message []byte) ([]byte, error) {
 	if err := s.lib.SignInit(s.handle, mechanism(ck.CKM_HSS, nil), key.private); err != nil {
-		return nil, signing.problem(err)
+		return nil, finally(signing.problem(err))
 	}
 	signature, err := s.lib.Sign(s.handle, message)
-	return signature, signing.begun(err, ck.CKR_KEY_EXHAUSTED, ck.CKR_DATA_LEN_RANGE)
+	return signature, finally(signing.begun(err, ck.CKR_KEY_EXHAUSTED, ck.CKR_DATA_LEN_RANGE))
+}
+
+// finally says of a key without leaves that this is its end. For other steps the answer can mean less.
+func finally(err error) error {
+	var p *problem
+	if errors.As(err, &p) && errors.Is(err, ck.CKR_KEY_EXHAUSTED) {
+		p.what = fmt.Sprintf("couldn't sign: this key is used up for good (%v)", ck.CKR_KEY_EXHAUSTED)
+	}
+	return err
 }
 
 // printSigned shows what was made. The signature is kept already, so what cannot be shown is left out.
@@ -116,9 +125,10 @@ func (inv *invocation) printSigned(s *session, key hssKey, signature []byte, out
 	if err != nil {
 		return err
 	}
-	r.Remaining = state.Remaining
-	if r.Remaining < fewSignatures {
-		inv.warn("the key has %s left", countSignatures(r.Remaining))
+	key.state = state
+	r.Remaining, r.Low, r.Exhausted = state.Remaining, state.Low, state.Exhausted
+	if warning := reportKey(key).warning(); warning != "" {
+		inv.note("warning: %s", warning)
 	}
 	return inv.print(r, func(w io.Writer) {
 		fmt.Fprintf(w, "signature\t%s (%d bytes)\n", shown(r.Signature), r.Size)

@@ -17,6 +17,7 @@ import (
 type intake struct {
 	capsule, label, id string
 	receipt            output
+	settings
 }
 
 type importReport struct {
@@ -30,14 +31,20 @@ func (inv *invocation) importCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "import --capsule FILE --label LABEL --receipt FILE",
 		Short: "step 3, destination: take the leaves in and write the receipt",
-		Args:  cobra.NoArgs,
-		RunE:  func(*cobra.Command, []string) error { return inv.importCapsule(in) },
+		Long: `Take the leaves of a capsule in and write the receipt for the source. A key of which other leaves are here already
+keeps its label, its id and its settings.
+
+` + settingsHelp,
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error { return inv.importCapsule(in) },
 	}
 	f := cmd.Flags()
 	f.StringVar(&in.capsule, "capsule", "", "capsule `FILE` of step 2")
 	f.StringVar(&in.label, "label", "", "`LABEL` of the key in this token")
 	f.StringVar(&in.id, "id", "", "id of the key in `HEX` (default: random)")
 	outputFlags(cmd, &in.receipt, "receipt", "receipt `FILE` to write")
+	in.reserveFlag(f)
+	in.warnBelowFlag(f)
 	return cmd
 }
 
@@ -58,6 +65,9 @@ func (inv *invocation) importCapsule(in intake) error {
 		return &problem{what: fmt.Sprintf("%s is no capsule: %v", shown(in.capsule), err), safe: taking.refused, err: err,
 			next: "fetch it again from the source; the same export makes the same capsule"}
 	}
+	if err := in.check(capsule.Levels()); err != nil {
+		return err
+	}
 	if err := in.receipt.checkNamed("--receipt"); err != nil {
 		return err
 	}
@@ -72,10 +82,12 @@ func (inv *invocation) take(s *session, in intake, id []byte, capsule *backup.Ca
 	if err := inv.checkNewName(s, in.label, identityOf(capsule.PublicKey())); err != nil {
 		return err
 	}
-	private, err := s.lib.UnwrapKey(s.handle, mechanism(ck.CKM_ONCELEAF_PARTITION, nil), transferKey, data, []*pkcs11.Attribute{
+	template := []*pkcs11.Attribute{
 		number(ck.CKA_CLASS, ck.CKO_PRIVATE_KEY), number(ck.CKA_KEY_TYPE, ck.CKK_HSS),
 		boolean(ck.CKA_TOKEN, true), text(ck.CKA_LABEL, in.label), octets(ck.CKA_ID, id),
-	})
+	}
+	template = append(template, in.attributes()...)
+	private, err := s.lib.UnwrapKey(s.handle, mechanism(ck.CKM_ONCELEAF_PARTITION, nil), transferKey, data, template)
 	if err != nil {
 		return taking.problem(err)
 	}

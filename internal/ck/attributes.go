@@ -104,6 +104,14 @@ const (
 	CKA_ONCELEAF_STATE AttributeType = VENDOR | 0x0103
 	// CKA_ONCELEAF_FINGERPRINT (text, read-only) of a transfer request is what two people compare.
 	CKA_ONCELEAF_FINGERPRINT AttributeType = VENDOR | 0x0104
+	// CKA_ONCELEAF_RESERVE (CK_ULONG) in the private template of CKM_HSS_KEY_PAIR_GEN and CKM_ONCELEAF_PARTITION is the
+	// number of message leaves that one durable write takes, 0 for lower trees in memory. It cannot be changed later.
+	CKA_ONCELEAF_RESERVE AttributeType = VENDOR | 0x0105
+	// CKA_ONCELEAF_WARN_BELOW (CK_ULONG) of an HSS private key is the share of its signatures, in percent, below which it
+	// counts as low; 0 for never.
+	CKA_ONCELEAF_WARN_BELOW AttributeType = VENDOR | 0x0106
+	// CKA_ONCELEAF_LOW (CK_BBOOL, read-only) of an HSS private key says that it is below that share at this moment.
+	CKA_ONCELEAF_LOW AttributeType = VENDOR | 0x0107
 )
 
 // Kind is the form of an attribute's value.
@@ -258,4 +266,7 @@ var attributes = map[AttributeType]attributeRow{
 	CKA_ONCELEAF_RECEIPT:           {"CKA_ONCELEAF_RECEIPT", KindBytes},
 	CKA_ONCELEAF_STATE:             {"CKA_ONCELEAF_STATE", KindBytes},
 	CKA_ONCELEAF_FINGERPRINT:       {"CKA_ONCELEAF_FINGERPRINT", KindText},
+	CKA_ONCELEAF_RESERVE:           {"CKA_ONCELEAF_RESERVE", KindUlong},
+	CKA_ONCELEAF_WARN_BELOW:        {"CKA_ONCELEAF_WARN_BELOW", KindUlong},
+	CKA_ONCELEAF_LOW:               {"CKA_ONCELEAF_LOW", KindBool},
 }
