@@ -12,22 +12,31 @@ LIBRARY = build/libonceleaf-embedded.so
 LIBRARY_LDFLAGS = -extldflags '-Wl,--version-script=$(CURDIR)/cgo/embedded/exports.map -Wl,-z,now -Wl,-z,nodelete'
 
 # What the tests and the demo need beside Go, gcc and make: PKCS#11 clients (opensc, p11-kit), another HSS verifier
-# (Bouncy Castle on Java), firmware to sign (seabios), and strace to watch and fail system calls.
-PACKAGES = opensc p11-kit openjdk-17-jdk-headless libbcprov-java seabios strace
+# (Bouncy Castle on Java), firmware to sign (seabios), strace to watch and fail system calls, and spin to check the model
+# of the state machine.
+PACKAGES = opensc p11-kit openjdk-17-jdk-headless libbcprov-java seabios strace spin
 
 # Packages in which threads meet. The disk sets the pace of internal/crashtest, which runs the same code once more.
 RACE = ./lms ./keystore/... ./token/... ./p11module/... ./backup/... ./internal/durable/...
 
-FUZZTIME = 10s
+FUZZTIME = 60s
+SOAK = 1h
 
-.PHONY: help deps build test check race sanitize demo fuzz clean
+# What the parts of a test run covered: lines of a name and a number.
+COUNTS = $(CURDIR)/build/counts
+
+.PHONY: help deps build test check race sanitize model fuzz soak bench-batches demo clean
 
 help:
 	@echo 'make demo      the whole story on this machine: a token, a key, signatures, a second token'
-	@echo 'make test      everything: format, vet, staticcheck, all tests, race detector, address sanitizer'
+	@echo 'make test      everything: format, vet, staticcheck, all tests and fault runs, race detector, address sanitizer,'
+	@echo '               the model, each fuzz target for FUZZTIME=$(FUZZTIME); ends with what it covered'
 	@echo 'make build     $(LIBRARY) and build/onceleaf'
 	@echo 'make deps      the Debian packages that tests and demo need (installs them when run as root)'
+	@echo 'make model     the model of the state machine (docs/model), checked exhaustively by spin'
 	@echo 'make fuzz      each fuzz target for FUZZTIME=$(FUZZTIME)'
+	@echo 'make soak      kills a signer at random moments for SOAK=$(SOAK)'
+	@echo 'make bench-batches   signatures per second against the size of batches (docs/performance.md)'
 	@echo 'make clean     remove build/'
 
 deps:
@@ -47,8 +56,11 @@ build:
 	$(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o build/onceleaf ./cmd/onceleaf
 
 test: deps build check
-	$(GO) test -count=1 ./...
+	rm -f $(COUNTS)
+	ONCELEAF_COUNTS=$(COUNTS) $(GO) test -count=1 -timeout 30m ./...
 	$(MAKE) --no-print-directory race sanitize
+	ONCELEAF_COUNTS=$(COUNTS) $(MAKE) --no-print-directory model fuzz
+	.ci/counts $(COUNTS)
 
 check:
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt: $$unformatted"; exit 1; fi
@@ -69,13 +81,17 @@ sanitize: deps
 demo: deps build
 	docs/demo/run
 
-fuzz: build
-	@set -e; for package in $$($(GO) list ./...); do \
-		for target in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz'); do \
-			echo "$$package $$target"; \
-			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
-		done; \
-	done
+model: deps
+	docs/model/run
+
+fuzz:
+	.ci/fuzz $(FUZZTIME)
+
+soak:
+	ONCELEAF_SOAK=$(SOAK) $(GO) test -count=1 -timeout 0 -v -run '^TestRandomKills$$' ./internal/crashtest
+
+bench-batches:
+	$(GO) test -run '^$$' -bench Batches -benchtime 2000x -timeout 30m ./keystore
 
 clean:
 	rm -rf build
