@@ -103,6 +103,10 @@ func OpenBolt(path, serial string) (*Bolt, error) {
 	if err != nil {
 		return nil, errors.Join(openError(path, err), release(file))
 	}
+	// Who made the store may have died before its name was durable.
+	if err := durable.SyncFolder(filepath.Dir(path)); err != nil {
+		return nil, errors.Join(openError(path, err), b.Close())
+	}
 	return b, nil
 }
 
@@ -213,7 +217,10 @@ func (b *Bolt) Close() error {
 	if b.broken {
 		return release(b.file)
 	}
-	return b.db.Close()
+	if err := b.db.Close(); err != nil { // it may have left the file open
+		return errors.Join(err, release(b.file))
+	}
+	return nil
 }
 
 // Durable implements Store.

@@ -72,6 +72,10 @@ func (d *Device) openSlots() error {
 	if err != nil {
 		return err
 	}
+	// Who wrote the list may have died before its name was durable.
+	if err := durable.SyncFolder(d.config.Directory); err != nil {
+		return err
+	}
 	d.list = list
 	for _, e := range list.Slots {
 		keep, err := d.openSlot(e)

@@ -1,16 +1,17 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
-	"golang.org/x/term"
 
 	"github.com/onceleaf/onceleaf/internal/ck"
 )
@@ -105,12 +106,13 @@ func (s pinSource) ask(prompt string) (string, error) {
 	}
 	defer show()
 	fmt.Fprint(tty, prompt)
-	pin, err := term.ReadPassword(int(tty.Fd()))
+	// Not term.ReadPassword, which would hide the typing once more, perhaps after a signal has shown it for good.
+	pin, err := bufio.NewReader(tty).ReadString('\n')
 	fmt.Fprintln(tty)
-	if err != nil {
+	if err != nil && (err != io.EOF || pin == "") {
 		return "", fmt.Errorf("couldn't read the %s: %w", s.who, err)
 	}
-	return string(pin), nil
+	return strings.TrimRight(pin, "\r\n"), nil
 }
 
 // hideTyping turns the terminal's echo off until show is called, or until a signal ends the program. Nobody is logged
@@ -123,6 +125,8 @@ func hideTyping(tty *os.File) (show func(), err error) {
 	}
 	hidden := *before
 	hidden.Lflag &^= unix.ECHO
+	hidden.Lflag |= unix.ICANON | unix.ISIG // by lines, and with the keys that interrupt
+	hidden.Iflag |= unix.ICRNL
 	if err := unix.IoctlSetTermios(fd, unix.TCSETS, &hidden); err != nil {
 		return nil, err
 	}
