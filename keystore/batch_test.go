@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -302,5 +303,116 @@ func TestCancelledBatchCostsNothing(t *testing.T) {
 	}
 	if got := number(d.sign(id)); got != 0 {
 		t.Errorf("the first signature has number %d", got)
+	}
+}
+
+// second is another process with the same store, as if no lock kept it out.
+func (d *desk) second() *desk {
+	e := &desk{t: d.t, store: d.store, guard: d.guard, master: d.master, audit: d.audit}
+	e.open()
+	return e
+}
+
+// TestBatchDoesNotOutliveItsTree: compare-and-swap alone keeps two owners apart.
+// One has a batch of a tree that the other used up and replaced; leaves of both
+// trees have the same numbers.
+func TestBatchDoesNotOutliveItsTree(t *testing.T) {
+	for _, stop := range []bool{false, true} {
+		a := newDesk(t, NewVolatile())
+		id := a.generateBatched(2, 20)
+		for range 3 {
+			a.sign(id) // leaves 0 to 2 of the first tree; 3 to 19 are in memory
+		}
+		b := a.second()
+		for range 17 {
+			b.sign(id) // leaves 20 to 31, and 0 to 4 of the second tree
+		}
+		if err := a.SetAttributes(id, []byte("x"), nil); !errors.Is(err, ErrStale) {
+			t.Fatalf("a stale owner: %v, want ErrStale", err)
+		}
+		who := a
+		if stop {
+			must(t, a.Lock())
+			who = a.second()
+		}
+		for range 2 {
+			who.sign(id)
+		}
+	}
+}
+
+// TestOwnersAtRandom lets two owners without a lock sign, change, stop and crash.
+func TestOwnersAtRandom(t *testing.T) {
+	for _, shape := range []batchShape{{1, 7}, {2, 0}, {2, 7}, {2, 20}, {3, 13}} {
+		r := rand.New(rand.NewPCG(uint64(shape.levels), shape.n))
+		for range 6 {
+			a := newDesk(t, NewVolatile())
+			id := a.generateBatched(shape.levels, shape.n)
+			owners := []*desk{a, a.second()}
+			for step := range 150 {
+				i := r.IntN(2)
+				d := owners[i]
+				switch r.IntN(12) {
+				case 0:
+					_ = d.SetAttributes(id, fmt.Append(nil, step), nil)
+				case 1:
+					_ = d.Lock() // refused as stale, perhaps
+					owners[i] = a.second()
+				case 2:
+					owners[i] = a.second()
+				default:
+					message := fmt.Append(nil, "message ", step)
+					if signature, err := d.Sign(t.Context(), id, message); err == nil {
+						d.show(id, message, signature)
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestPlantedAndDamaged: planting has an unknown outcome, the trees are found
+// damaged, and so has taking them out; the key goes on.
+func TestPlantedAndDamaged(t *testing.T) {
+	f := &faulty{Store: NewVolatile(), stored: true}
+	d := newDesk(t, f)
+	id := d.generateBatched(2, 32)
+	for range 32 {
+		d.sign(id)
+	}
+	f.countdown = 2 // the root leaf, then the tree
+	if _, err := d.Sign(t.Context(), id, nil); !errors.Is(err, ErrStore) {
+		t.Fatal(err)
+	}
+	d.tamper(id, func(s *State) { s.Parked[0].Seed[20] ^= 1 })
+	f.countdown = 2 // stored once more, then taken out
+	if _, err := d.Sign(t.Context(), id, nil); !errors.Is(err, ErrStore) {
+		t.Fatal(err)
+	}
+	d.sign(id)
+}
+
+// TestFullRecord: what can wait leaves room for what signing needs.
+func TestFullRecord(t *testing.T) {
+	s := newState(1)
+	if _, err := annotate(s, make([]byte, maxRecord*3/4-spareBytes*3/4), nil); !errors.Is(err, ErrParameters) {
+		t.Errorf("annotate up to the brim: %v, want ErrParameters", err)
+	}
+	for i := range 4000 {
+		s.Given = append(s.Given, Gift{Transfer: fmt.Sprint("old ", i)})
+	}
+	if _, err := give(s, Gift{Transfer: "t", Leaves: Spans{{16, 32}}, Capsule: []byte("c")}); err != nil {
+		t.Errorf("give with 4000 transfers: %v", err)
+	}
+	for i := range 4000 {
+		s.Given = append(s.Given, Gift{Transfer: fmt.Sprint("older ", i)})
+	}
+	if _, err := give(s, Gift{Transfer: "t", Leaves: Spans{{16, 32}}, Capsule: []byte("c")}); !errors.Is(err, ErrParameters) {
+		t.Errorf("give with 8000 transfers: %v, want ErrParameters", err)
+	}
+	empty := newState(1)
+	empty.Free, empty.Held, empty.Given = nil, nil, s.Given
+	if _, err := receive(empty, Arrival{Transfer: "t", Leaves: Spans{{0, 4}}}); !errors.Is(err, ErrParameters) {
+		t.Errorf("receive with 8000 transfers: %v, want ErrParameters", err)
 	}
 }

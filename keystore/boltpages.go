@@ -110,6 +110,11 @@ func checkPages(file *os.File) error {
 	return walk.freelist(meta.freelist)
 }
 
+// maxSpan bounds a page with those that it extends over, in bytes: what a hostile
+// file can make its reader allocate. The longest value takes 4 MiB, and the list
+// of free pages of a store of 32 GiB takes this.
+const maxSpan = 64 << 20
+
 // read returns a page with the pages that it extends over. No page may be part
 // of two.
 func (w *pageWalk) read(id uint64) ([]byte, error) {
@@ -123,6 +128,9 @@ func (w *pageWalk) read(id uint64) ([]byte, error) {
 	pages := uint64(u32(header, 12)) + 1
 	if u64(header, 0) != id || pages > w.end-id {
 		return nil, damaged("page %d has the header of another", id)
+	}
+	if pages*w.size > maxSpan {
+		return nil, damaged("page %d extends over %d pages", id, pages)
 	}
 	for part := range pages {
 		if err := w.meet(id + part); err != nil {

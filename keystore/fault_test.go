@@ -166,6 +166,34 @@ func guarded(t *testing.T) (*desk, *counter, Identity) {
 	return d, guard, d.generate(levels(1)...)
 }
 
+// TestGuardAheadEndsSigning: once a change has shown that another copy of the
+// machine went on, the leaves in memory are not used either; the copy has them.
+func TestGuardAheadEndsSigning(t *testing.T) {
+	for _, shape := range []batchShape{{1, 20}, {2, 0}, {2, 20}} {
+		guard := &counter{}
+		d := newDesk(t, NewVolatile())
+		d.guard = guard
+		d.open()
+		id := d.generateBatched(shape.levels, shape.n)
+		d.sign(id)
+		guard.value += 2
+		if err := d.SetAttributes(id, []byte("x"), nil); !errors.Is(err, ErrQuarantined) {
+			t.Fatalf("%v: SetAttributes: %v, want ErrQuarantined", shape, err)
+		}
+		if _, err := d.Sign(t.Context(), id, nil); !errors.Is(err, ErrQuarantined) {
+			t.Errorf("%v: Sign: %v, want ErrQuarantined", shape, err)
+		}
+		if err := d.Usable(id); !errors.Is(err, ErrQuarantined) || d.info(id).Status != Quarantined {
+			t.Errorf("%v: Usable: %v, status %s", shape, err, d.info(id).Status)
+		}
+		before := d.store.(*Volatile).records[id]
+		must(t, d.Lock())
+		if after := d.store.(*Volatile).records[id]; !slices.Equal(before, after) {
+			t.Errorf("%v: Lock changed the store", shape)
+		}
+	}
+}
+
 // TestGuardAheadOfALivingProcess: another copy of the machine went on; this one
 // changes nothing any more.
 func TestGuardAheadOfALivingProcess(t *testing.T) {

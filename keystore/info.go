@@ -65,7 +65,7 @@ func (ks *Keystore) Info(id Identity) (Info, error) {
 func (ks *Keystore) Damaged() []error { return ks.damaged }
 
 func (k *key) info() Info {
-	shown := k.shown.Load()
+	shown := k.look()
 	s := shown.state
 	pub, _ := s.publicKey() // valid: it was decoded with the record
 	info := Info{           // copies: what the caller does to them must not reach the state

@@ -33,7 +33,16 @@ type showing struct {
 	live  uint64
 }
 
-func (s *showing) remaining() uint64 { return saturatingAdd(s.state.Remaining(), s.live) }
+func (s showing) remaining() uint64 { return saturatingAdd(s.state.Remaining(), s.live) }
+
+// look is what the key showed last. A quarantine of the whole store is not in it.
+func (k *key) look() showing {
+	shown := *k.shown.Load()
+	if k.ks.quarantined.Load() {
+		shown.state = quarantine(shown.state)
+	}
+	return shown
+}
 
 // release ends what Keystore.acquire began.
 func (k *key) release() {
@@ -102,6 +111,10 @@ func (k *key) refresh() error {
 			ErrDamaged, k.id, k.state.Generation, s.Generation)
 	}
 	k.snap, k.state = snap, s
+	if len(s.Levels) > 1 && s.batchSize() > 0 && !k.awake() {
+		k.setPath(nil) // the record has other trees by now, and a batch is of its tree
+		k.batch = nil
+	}
 	if err = k.commit(s); err != nil {
 		k.snap = nil
 	}
@@ -210,6 +223,12 @@ func (k *key) rest() error {
 // settleDown is rest for a caller who has the lock.
 func (k *key) settleDown() error {
 	defer k.forget()
+	if k.live() == 0 || k.ks.quarantined.Load() {
+		return nil
+	}
+	if err := k.refresh(); err != nil {
+		return err
+	}
 	if k.live() == 0 || k.state.mayReserve() != nil {
 		return nil
 	}
@@ -235,7 +254,7 @@ func (k *key) forget() {
 // usable reports an error that Sign would give for lack of leaves or by status,
 // without waiting.
 func (k *key) usable() error {
-	shown := k.shown.Load()
+	shown := k.look()
 	if err := shown.state.mayReserve(); err != nil {
 		return err
 	}

@@ -19,6 +19,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/onceleaf/onceleaf/lms"
 )
@@ -41,7 +42,7 @@ type Keystore struct {
 	resting bool         // locking is under way: secrets are sealed, not opened
 	keys    map[Identity]*key
 
-	quarantined bool // set by New: the store went back, nothing may change
+	quarantined atomic.Bool // the store went back, or this process with it: nothing is signed or changed any more
 	damaged     []error
 }
 
@@ -93,13 +94,15 @@ func (ks *Keystore) compareGuard() error {
 	if err != nil || !back || len(ks.keys) == 0 {
 		return err
 	}
-	ks.log.Error("the store is older than its guard: every key is quarantined; keep all files for the investigation", "guard", ks.guard.Name())
-	ks.quarantined = true // in memory alone: the store stays as it was found
-	for _, k := range ks.keys {
-		k.state = quarantine(k.state)
-		k.publish()
-	}
+	ks.quarantine()
 	return nil
+}
+
+// quarantine ends all signing, in memory alone: the store stays as it was found.
+func (ks *Keystore) quarantine() {
+	if !ks.quarantined.Swap(true) {
+		ks.log.Error("the store is older than its guard: every key is quarantined; keep all files for the investigation", "guard", ks.guard.Name())
+	}
 }
 
 // fetch reads a record and checks that it belongs to id.
@@ -124,7 +127,8 @@ func (ks *Keystore) fetch(id Identity) (Snapshot, State, error) {
 // guard that is ahead shows that this process, with its store, went back.
 func (ks *Keystore) stamp(last, next State) (State, error) {
 	if err := ks.noteMarks(); err != nil {
-		return next, fmt.Errorf("%w: %w", ErrStore, err)
+		return next, fmt.Errorf("%w: the last change of another key is in doubt, and its record cannot be read; "+
+			"end this process and start it again: %w", ErrStore, err)
 	}
 	current, err := ks.guard.Current()
 	if err == nil && ks.highest == current+1 {
@@ -136,6 +140,7 @@ func (ks *Keystore) stamp(last, next State) (State, error) {
 		return next, fmt.Errorf("%w: guard %s: %w", ErrStore, ks.guard.Name(), err)
 	}
 	if ks.highest > 0 && current > ks.highest {
+		ks.quarantine()
 		return next, fmt.Errorf("%w: guard %s is ahead of the store: another copy of it was used", ErrQuarantined, ks.guard.Name())
 	}
 	next.Generation, next.Mark = last.Generation+1, current+1
@@ -217,10 +222,11 @@ func (ks *Keystore) acquire(id Identity) (*key, error) {
 	if err != nil {
 		return nil, err
 	}
-	if ks.quarantined {
+	k.mu.Lock()
+	if ks.quarantined.Load() {
+		k.mu.Unlock()
 		return nil, ErrQuarantined
 	}
-	k.mu.Lock()
 	return k, nil
 }
 
@@ -304,7 +310,7 @@ func (ks *Keystore) create(id Identity, s State, root *tree) (err error) {
 			k.forget()
 		}
 	}()
-	if ks.quarantined {
+	if ks.quarantined.Load() {
 		return ErrQuarantined
 	}
 	if s.Seed, err = ks.sealSecret(root.seed, id.rootContext()); err != nil {

@@ -30,6 +30,13 @@ const maxRecord = 4 << 20
 // between them: what a hostile one can make its reader allocate.
 const maxElements = 1 << 15
 
+// What a change that can wait must leave free, so that signing, parking and a
+// clean stop always fit: the trees of the largest key, sealed, with room to spare.
+const (
+	spareBytes    = 256 << 10
+	spareElements = 1 << 10
+)
+
 // Identity names a key: I and T[1] of its root tree (T[1] padded with zeros to
 // 32 bytes). Two HSS keys with one Identity would share leaves.
 type Identity [48]byte
@@ -52,10 +59,25 @@ func (s State) encode() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("couldn't encode the record: %w", err)
 	}
-	if len(text) > maxRecord || bytes.Count(text, []byte(",")) > maxElements {
+	if !fits(text, 0, 0) {
 		return nil, fmt.Errorf("%w: a record of %d bytes", ErrParameters, len(text))
 	}
 	return frame(text), nil
+}
+
+// fits reports whether the JSON text of a record leaves so much of what one may
+// have.
+func fits(text []byte, spareBytes, spareElements int) bool {
+	return len(text) <= maxRecord-spareBytes && bytes.Count(text, []byte(",")) <= maxElements-spareElements
+}
+
+// leavesSpare refuses a state whose record would be nearly full.
+func (s State) leavesSpare() error {
+	text, err := json.Marshal(s)
+	if err == nil && !fits(text, spareBytes, spareElements) {
+		err = fmt.Errorf("%w: the record of the key is nearly full; acknowledge its transfers, or go on with another key", ErrParameters)
+	}
+	return err
 }
 
 // frame puts the head in front of the JSON text.
@@ -77,7 +99,7 @@ func decode(record []byte) (State, error) {
 	if !ok || !bytes.Equal(record, frame(text)) {
 		return s, fmt.Errorf("%w: wrong check sum", ErrDamaged)
 	}
-	if bytes.Count(text, []byte(",")) > maxElements {
+	if !fits(text, 0, 0) {
 		return s, fmt.Errorf("%w: more than %d elements", ErrDamaged, maxElements)
 	}
 	decoder := json.NewDecoder(bytes.NewReader(text))

@@ -235,7 +235,7 @@ func give(s State, gift Gift) (State, error) {
 		return s, fmt.Errorf("%w: transfer %s", ErrParameters, gift.Transfer)
 	}
 	next.Given = append(slices.Clone(s.Given), gift)
-	return next, nil
+	return next, next.leavesSpare()
 }
 
 // goingLeaves are the leaves that give would take; n = 0 asks for half.
@@ -286,7 +286,7 @@ func receive(s State, a Arrival) (State, error) {
 	s.Free = s.Free.union(a.Leaves)
 	s.Held = s.Held.union(a.Leaves)
 	s.Received = append(slices.Clone(s.Received), a)
-	return s, nil
+	return s, s.leavesSpare()
 }
 
 // externalise puts the whole key into a capsule: its record, whose secrets are
@@ -362,7 +362,7 @@ func annotate(s State, private, public []byte) (State, error) {
 		return s, ErrNoKey
 	}
 	s.Private, s.Public = private, public
-	return s, nil
+	return s, s.leavesSpare()
 }
 
 func (s State) gift(transfer string) int {

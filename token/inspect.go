@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -171,11 +172,39 @@ func (i *inspection) foreign(file string, leftOver bool) {
 		"the file does not belong in a token directory")
 }
 
+// openRegular opens a file to read, and nothing that would keep us waiting: a named pipe, a terminal.
+func openRegular(path string) (*os.File, error) {
+	info, err := os.Stat(path)
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is not a file: %s", filepath.Base(path), info.Mode().Type())
+	}
+	if err != nil {
+		return nil, err
+	}
+	return os.Open(path)
+}
+
+// maxList bounds slots.json, in bytes: some thousand tokens.
+const maxList = 1 << 20
+
+func readSmall(path string) ([]byte, error) {
+	file, err := openRegular(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	text, err := io.ReadAll(io.LimitReader(file, maxList+1))
+	if err == nil && len(text) > maxList {
+		err = fmt.Errorf("%s has more than %d bytes", filepath.Base(path), maxList)
+	}
+	return text, err
+}
+
 // share holds the owner's lock together with other readers. Without a lock file nobody ever owned the directory, or it
 // is a copy; the stores have locks of their own.
 func (i *inspection) share() (*os.File, error) {
 	path := filepath.Join(i.Directory, lockName)
-	file, err := os.Open(path)
+	file, err := openRegular(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -193,7 +222,7 @@ func (i *inspection) share() (*os.File, error) {
 
 // slotEntries are those of slots.json; known says whether it could be read.
 func (i *inspection) slotEntries() (entries []slotEntry, known bool) {
-	text, err := os.ReadFile(slotListPath(i.Directory))
+	text, err := readSmall(slotListPath(i.Directory))
 	at := Finding{File: "slots.json"}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

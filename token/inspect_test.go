@@ -48,6 +48,24 @@ func TestInspectHealthy(t *testing.T) {
 	}
 }
 
+// Named pipes in the place of files, which would keep a reader waiting for ever, and a list without end.
+func TestInspectDoesNotWait(t *testing.T) {
+	for _, name := range []string{"slots.json", lockName} {
+		l := newLife(t).copyTo(t)
+		path := filepath.Join(l.directory, name)
+		os.Remove(path)
+		l.must(unix.Mkfifo(path, 0o600))
+		if r := l.inspect(); len(r.Findings) == 0 {
+			t.Errorf("%s is a pipe, and nothing is said", name)
+		}
+	}
+	l := newLife(t).copyTo(t)
+	l.must(os.Truncate(filepath.Join(l.directory, "slots.json"), 2*maxList))
+	if r := l.inspect(); len(r.Findings) == 0 {
+		t.Error("slots.json has 2 MiB of zeros, and nothing is said")
+	}
+}
+
 // Records with a right sum and any contents, and stores with any bytes: the inspection comes back and changes nothing.
 func TestInspectAnything(t *testing.T) {
 	l := newLife(t).copyTo(t)
