@@ -17,7 +17,7 @@ LIBRARY_LDFLAGS = -extldflags '-Wl,--version-script=$(CURDIR)/cgo/embedded/expor
 PACKAGES = opensc p11-kit openjdk-17-jdk-headless libbcprov-java seabios strace spin
 
 # Packages in which threads meet. The disk sets the pace of internal/crashtest, which runs the same code once more.
-RACE = ./lms ./keystore/... ./token/... ./p11module/... ./backup/... ./internal/durable/...
+RACE = ./internal/sha256mb ./lms ./keystore/... ./token/... ./p11module/... ./backup/... ./internal/durable/...
 
 FUZZTIME = 60s
 SOAK = 1h
@@ -25,7 +25,7 @@ SOAK = 1h
 # What the parts of a test run covered: lines of a name and a number.
 COUNTS = $(CURDIR)/build/counts
 
-.PHONY: help deps build test check race sanitize model fuzz soak bench-batches demo clean
+.PHONY: help deps build test check race sanitize model fuzz soak bench bench-batches demo clean
 
 help:
 	@echo 'make demo      the whole story on this machine: a token, a key, signatures, a second token'
@@ -36,6 +36,7 @@ help:
 	@echo 'make model     the model of the state machine (docs/model), checked exhaustively by spin'
 	@echo 'make fuzz      each fuzz target for FUZZTIME=$(FUZZTIME)'
 	@echo 'make soak      kills a signer at random moments for SOAK=$(SOAK)'
+	@echo 'make bench     speed of hashing, key generation, signing, verifying; table and build/bench.json (BENCHFLAGS=-long: H20, H25)'
 	@echo 'make bench-batches   signatures per second against the size of batches (docs/performance.md)'
 	@echo 'make clean     remove build/'
 
@@ -89,6 +90,10 @@ fuzz:
 
 soak:
 	ONCELEAF_SOAK=$(SOAK) $(GO) test -count=1 -timeout 0 -v -run '^TestRandomKills$$' ./internal/crashtest
+
+bench:
+	mkdir -p build
+	$(GO) run ./internal/bench $(BENCHFLAGS)
 
 bench-batches:
 	$(GO) test -run '^$$' -bench Batches -benchtime 2000x -timeout 30m ./keystore

@@ -11,5 +11,5 @@
 // hashes only) and that no copy of a secret remains in memory, since Go may move stacks and copy values.
 //
 // The files follow the chapters of RFC 8554: params.go (tables), hash.go (H and its batches), lmots.go (section 4),
-// lms.go (section 5), hss.go (section 6).
+// tree.go, builder.go, subtree.go (private keys of section 5), lms.go (the rest of it), hss.go (section 6).
 package lms

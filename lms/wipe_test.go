@@ -17,12 +17,3 @@ func TestWipeZeroesSeed(t *testing.T) {
 		t.Errorf("after Wipe: %x", seed)
 	}
 }
-
-// TestHasherForgets: after a batch of chains nothing of it is left in what the hasher keeps.
-func TestHasherForgets(t *testing.T) {
-	h := newHasher(ParameterSet{LMS_SHAKE_M32_H5, LMOTS_SHAKE_N32_W1}, ID{1}).(*shakeHasher)
-	h.chains([]chain{{from: seedStep, to: seedStep + 1, value: make([]byte, 32)}})
-	if !bytes.Equal(h.input[:], make([]byte, len(h.input))) {
-		t.Errorf("left over: %x", h.input)
-	}
-}

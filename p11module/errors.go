@@ -46,6 +46,7 @@ var results = []struct {
 	// From signing: the signature did not stand its own check. Package token has the answer for verifying.
 	{lms.ErrEncoding, ck.CKR_DEVICE_ERROR},
 	{lms.ErrSignature, ck.CKR_DEVICE_ERROR},
+	{lms.ErrNodes, ck.CKR_DEVICE_ERROR},
 	{lms.ErrParameters, ck.CKR_TEMPLATE_INCONSISTENT},
 }
 

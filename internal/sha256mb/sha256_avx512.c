@@ -1,0 +1,10 @@
+//go:build cgo && amd64
+
+// SHA-256 with AVX-512, 16 lanes.
+
+#define GROUPS 1
+#include "sha256_avx512.h"
+
+const struct kernel sha256mb_sha256_avx512 = {
+	.hash = &sha256mb_sha256, .lanes = 16, .advance = advance, .compress = compress,
+};

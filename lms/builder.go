@@ -1,0 +1,164 @@
+package lms
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+)
+
+// leavesAtOnce is how many leaves are computed side by side. A hasher with up to 32 lanes finds them full, or half of
+// them at the end, since 16 leaves have 16 p chains; a cancelled context is noticed at once, by the measure of people.
+const leavesAtOnce = 16
+
+// bench is where one goroutine computes leaves and subtrees.
+type bench struct {
+	set                      ParameterSet
+	topHeight, subtreeHeight int
+	hasher
+	otsScratch
+}
+
+func (t *Tree) newBench() *bench {
+	o := t.set.OTS.params()
+	scratch := otsScratch{values: make([]byte, leavesAtOnce*o.p*o.n), batch: make([]chain, 0, leavesAtOnce*o.p)}
+	return &bench{t.set, t.topHeight, t.subtreeHeight(), newHasher(t.set, t.id), scratch}
+}
+
+// leaves writes the leaves T[2^h + q], T[2^h + q+1], ... into out, n bytes each (RFC 8554 section 5.3).
+func (b *bench) leaves(seed []byte, q uint32, out []byte) {
+	o := b.set.OTS.params()
+	for len(out) > 0 {
+		some := out[:min(len(out), leavesAtOnce*o.n)]
+		b.publicKeys(b.hasher, o, seed, q, some)
+		b.Nodes(1<<b.set.Height()+q, dLEAF, some, some)
+		q, out = q+leavesAtOnce, out[len(some):]
+	}
+}
+
+// subtree writes the nodes of a subtree below the top into a heap.
+func (b *bench) subtree(seed []byte, index uint32, nodes []byte) {
+	b.leaves(seed, index<<b.subtreeHeight, nodes[len(nodes)/2:])
+	raise(b.hasher, b.set.N(), 1<<b.topHeight+index, b.subtreeHeight, nodes)
+}
+
+// raise computes the inner nodes of the tree under T[r] from its lowest level (RFC 8554 section 5.3). nodes is a heap:
+// T[r] is at n, its children are at 2n and 3n, and so on down height levels.
+func raise(h hasher, n int, r uint32, height int, nodes []byte) {
+	for level := height - 1; level >= 0; level-- {
+		first := 1 << level
+		h.Nodes(r<<level, dINTR, nodes[2*first*n:4*first*n], nodes[first*n:2*first*n])
+	}
+}
+
+// Builder computes a Tree block by block, from as many goroutines as like to take part.
+type Builder struct {
+	tree   *Tree
+	blocks int64
+	taken  atomic.Int64
+	done   atomic.Int64
+	ready  chan struct{} // closed when the tree is complete
+}
+
+// NewBuilder makes a Builder of the tree of the LMS private key (id, seed), as NewTree would; nothing is computed yet.
+// ErrParameters. The Builder keeps seed; Discard zeroes it, and so does Wipe of the finished Tree.
+func NewBuilder(set ParameterSet, id ID, seed []byte) (*Builder, error) {
+	t, err := newTree(set, id, seed)
+	if err != nil {
+		return nil, err
+	}
+	return &Builder{tree: t, blocks: int64(set.Leaves()) / t.blockLeaves(), ready: make(chan struct{})}, nil
+}
+
+// blockLeaves is the number of leaves of a block: some leaves of the top, or a subtree below it.
+func (t *Tree) blockLeaves() int64 {
+	if height := t.subtreeHeight(); height > 0 {
+		return 1 << height
+	}
+	return leavesAtOnce
+}
+
+// Progress returns how many of the blocks are done.
+func (b *Builder) Progress() (done, blocks int64) { return b.done.Load(), b.blocks }
+
+// Work takes part in the computation until Step has nothing left. It is for one goroutine.
+type Work struct {
+	builder *Builder
+	bench   *bench
+	nodes   []byte // of a subtree
+}
+
+// NewWork makes what one goroutine needs to take part.
+func (b *Builder) NewWork() *Work {
+	w := &Work{builder: b, bench: b.tree.newBench()}
+	if height := b.tree.subtreeHeight(); height > 0 {
+		w.nodes = make([]byte, 2*b.tree.set.N()<<height)
+	}
+	return w
+}
+
+// Step computes one block. It returns false if there is none to take: others may still be at theirs.
+func (w *Work) Step() bool {
+	b := w.builder
+	b.tree.mu.RLock()
+	defer b.tree.mu.RUnlock()
+	if b.tree.seed == nil {
+		return false // discarded
+	}
+	k := b.taken.Add(1) - 1
+	if k >= b.blocks {
+		return false
+	}
+	w.compute(k)
+	if b.done.Add(1) == b.blocks {
+		raise(w.bench.hasher, b.tree.set.N(), 1, b.tree.topHeight, b.tree.top)
+		close(b.ready)
+	}
+	return true
+}
+
+// compute fills in block k of the lowest level of the top.
+func (w *Work) compute(k int64) {
+	t, n := w.builder.tree, int64(w.builder.tree.set.N())
+	if w.nodes == nil {
+		w.bench.leaves(t.seed, uint32(k*leavesAtOnce), t.bottom()[k*leavesAtOnce*n:(k+1)*leavesAtOnce*n])
+		return
+	}
+	w.bench.subtree(t.seed, uint32(k), w.nodes)
+	copy(t.bottom()[k*n:(k+1)*n], w.nodes[n:])
+}
+
+// Build computes what is left, on all cores, beside others who take part, and returns the Tree. The error is that of
+// ctx, which is looked at every few leaves; what was computed until then is kept, and Build may be called again.
+func (b *Builder) Build(ctx context.Context) (*Tree, error) {
+	work := func() {
+		for w := b.NewWork(); ctx.Err() == nil && w.Step(); {
+		}
+	}
+	var group sync.WaitGroup
+	for range min(int64(runtime.GOMAXPROCS(0)), b.blocks-b.taken.Load()) - 1 {
+		group.Go(work)
+	}
+	work()
+	group.Wait()
+	return b.Wait(ctx)
+}
+
+// Wait returns the Tree when it is complete, or the error of ctx.
+func (b *Builder) Wait(ctx context.Context) (*Tree, error) {
+	select {
+	case <-b.ready:
+		return b.tree, nil
+	case <-ctx.Done():
+	}
+	select {
+	case <-b.ready: // both; that it is complete counts
+		return b.tree, nil
+	default:
+		return nil, fmt.Errorf("couldn't compute the tree: %w", ctx.Err())
+	}
+}
+
+// Discard ends the computation, after the blocks under way, and zeroes the seed. Not for a Builder whose Tree is in use.
+func (b *Builder) Discard() { b.tree.Wipe() }
