@@ -24,6 +24,7 @@ var (
 	bucketMeta  = []byte("meta")  // "version", "serial"
 	bucketKeys  = []byte("keys")  // Identity -> record
 	bucketShelf = []byte("shelf") // name -> value
+	bucketNodes = []byte("nodes") // Identity -> nodes; appears with the first ones
 )
 
 const storeVersion = "onceleaf-store/1"
@@ -48,6 +49,8 @@ type Bolt struct {
 var (
 	_ Store = &Bolt{}
 	_ Shelf = &Bolt{}
+
+	_ NodeStore = &Bolt{}
 )
 
 // CreateBolt makes the store of a new token. The file appears complete or not at
@@ -324,6 +327,39 @@ func (b *Bolt) Write(changes map[string][]byte) error {
 		return fmt.Errorf("%w: %w", ErrStore, err)
 	}
 	return nil
+}
+
+// Nodes implements NodeStore.
+func (b *Bolt) Nodes(id Identity) (nodes []byte, err error) {
+	err = b.view(func(tx *bbolt.Tx) error {
+		if bucket := tx.Bucket(bucketNodes); bucket != nil {
+			nodes = bytes.Clone(bucket.Get(id[:]))
+		}
+		return nil
+	})
+	return nodes, err
+}
+
+// KeepNodes implements NodeStore.
+func (b *Bolt) KeepNodes(id Identity, nodes []byte) error {
+	if nodes == nil {
+		return b.dropNodes(id)
+	}
+	return b.update(func(tx *bbolt.Tx) error {
+		bucket, err := tx.CreateBucketIfNotExists(bucketNodes)
+		if err != nil {
+			return err
+		}
+		return bucket.Put(id[:], nodes)
+	})
+}
+
+func (b *Bolt) dropNodes(id Identity) error {
+	kept, err := b.Nodes(id)
+	if err != nil || kept == nil {
+		return err
+	}
+	return b.update(func(tx *bbolt.Tx) error { return tx.Bucket(bucketNodes).Delete(id[:]) })
 }
 
 func (b *Bolt) view(read func(*bbolt.Tx) error) error {

@@ -142,8 +142,14 @@ func (in *Inspection) read(tx *bbolt.Tx) error {
 		in.Shelf[string(name)] = bytes.Clone(value)
 		return nil
 	})
-	return errors.Join(err, tx.Bucket(bucketKeys).ForEach(func(name, record []byte) error {
+	err = errors.Join(err, tx.Bucket(bucketKeys).ForEach(func(name, record []byte) error {
 		in.Keys = append(in.Keys, inspectKey(bytes.Clone(name), bytes.Clone(record)))
 		return nil
 	}))
+	if nodes := tx.Bucket(bucketNodes); nodes != nil {
+		for i := range in.Keys {
+			in.Keys[i].inspectNodes(nodes.Get(in.Keys[i].Name))
+		}
+	}
+	return err
 }

@@ -28,6 +28,21 @@ func inspectKey(name, record []byte) InspectedKey {
 	return k
 }
 
+// inspectNodes checks the stored nodes of the root tree; nil is none.
+func (k *InspectedKey) inspectNodes(nodes []byte) {
+	if nodes == nil || !k.Readable {
+		return
+	}
+	pub, err := k.State.publicKey()
+	if err == nil {
+		err = pub.Root.CheckNodes(bytes.Clone(nodes))
+	}
+	if err != nil {
+		k.Findings = append(k.Findings, Finding{Warning, "the stored nodes of the root tree are of no use: " + err.Error(),
+			"the key can go on: its tree is computed again at the next use, which takes longer"})
+	}
+}
+
 // readRecord accepts what Keystore.fetch does. No damage makes it panic.
 func readRecord(name, record []byte) (s State, err error) {
 	defer faults(&err)()

@@ -15,12 +15,13 @@ type key struct {
 	ks *Keystore
 	id Identity
 
-	mu    sync.Mutex // one signature or change of this key at a time; guards what follows
-	snap  Snapshot   // nil: the outcome of a change is unknown, see refresh
-	state State
-	root  *tree        // nil until needed
-	path  []*lowerTree // the live lower trees, level 1 first; empty, or L-1 of them
-	batch Spans        // leaves of the lowest level that were taken for us and not used
+	mu      sync.Mutex // one signature or change of this key at a time; guards what follows
+	snap    Snapshot   // nil: the outcome of a change is unknown, see refresh
+	state   State
+	root    *tree        // nil until needed
+	path    []*lowerTree // the live lower trees, level 1 first; empty, or L-1 of them
+	nursery nursery      // the trees to come
+	batch   Spans        // leaves of the lowest level that were taken for us and not used
 
 	// What Info shows without waiting for mu, which can be held for as long as a
 	// tree takes to build. release publishes it.
@@ -184,7 +185,7 @@ func (k *key) reserveOne() (uint32, error) {
 	return uint32(leaves[0].From), nil
 }
 
-// rootTree is the root tree, rebuilt from the sealed seed at its first use.
+// rootTree is the root tree, opened with the sealed seed at its first use.
 func (k *key) rootTree(ctx context.Context) (*tree, error) {
 	if k.root != nil {
 		return k.root, nil
@@ -197,10 +198,8 @@ func (k *key) rootTree(ctx context.Context) (*tree, error) {
 	if err != nil {
 		return nil, err
 	}
-	if k.root, err = rebuild(ctx, pub.Root, seed); err != nil {
-		return nil, fmt.Errorf("couldn't rebuild the root tree of key %s: %w", k.id, err)
-	}
-	return k.root, nil
+	k.root, err = k.ks.openRoot(ctx, k.id, pub.Root, seed)
+	return k.root, err
 }
 
 // rootSeed is SEED of the root tree, in locked memory; the caller wipes it.
@@ -248,6 +247,7 @@ func (k *key) forget() {
 		k.root = nil
 	}
 	k.setPath(nil)
+	k.nursery.clear()
 	k.batch = nil
 }
 

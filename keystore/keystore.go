@@ -297,6 +297,9 @@ func (ks *Keystore) Generate(ctx context.Context, spec Spec) (Identity, error) {
 		PublicKey: pub.Bytes(), Levels: slices.Clone(spec.Levels), Status: Active, Transferable: spec.Transferable,
 		Reserve: spec.Reserve, Free: all, Held: all, Private: render(spec.Private, pub), Public: render(spec.Public, pub),
 	}, root)
+	if err == nil {
+		ks.keepNodes(id, root.Nodes())
+	}
 	return id, err
 }
 
@@ -392,5 +395,9 @@ func (ks *Keystore) Destroy(id Identity) error {
 	}
 	defer k.release()
 	k.forget()
-	return k.change(func(s State) (State, error) { return destroy(s), nil })
+	if err := k.change(func(s State) (State, error) { return destroy(s), nil }); err != nil {
+		return err
+	}
+	ks.keepNodes(id, nil)
+	return nil
 }

@@ -39,6 +39,7 @@ func (k *key) nextPathLeaf(ctx context.Context) (*tree, uint32, error) {
 	if err := k.extend(ctx); err != nil {
 		return nil, 0, err
 	}
+	k.tend()
 	lowest := k.path[len(k.path)-1]
 	if k.state.batchSize() > 0 {
 		leaf, err := k.nextOfBatch()
@@ -59,7 +60,7 @@ func (k *key) extend(ctx context.Context) error {
 	if level == 0 && k.state.Free.Count() == 0 {
 		return fmt.Errorf("%w: key %s", ErrExhausted, k.id)
 	}
-	fresh, err := newTrees(ctx, k.state.Levels[level+1:])
+	fresh, err := k.newTrees(ctx, level+1)
 	if err != nil {
 		return err
 	}
@@ -135,11 +136,11 @@ func signTrees(parent *tree, leaf uint32, fresh []*lowerTree) error {
 	return nil
 }
 
-// newTrees makes one tree per level from fresh random seeds.
-func newTrees(ctx context.Context, levels []lms.ParameterSet) ([]*lowerTree, error) {
+// newTrees makes one tree for each level from first on, from fresh random seeds.
+func (k *key) newTrees(ctx context.Context, first int) ([]*lowerTree, error) {
 	var fresh []*lowerTree
-	for _, set := range levels {
-		t, err := newTree(ctx, set)
+	for level := first; level < len(k.state.Levels); level++ {
+		t, err := k.nursery.take(ctx, level, k.state.Levels[level])
 		if err != nil {
 			wipeTrees(fresh)
 			return nil, fmt.Errorf("couldn't make a lower tree: %w", err)

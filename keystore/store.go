@@ -31,6 +31,16 @@ type Store interface {
 	List() ([]Identity, error)
 }
 
+// NodeStore keeps nodes of root trees beside the records, so that a key opens
+// without computing its tree again. They are public, and the public key vouches
+// for them. What is lost of them costs time and nothing else.
+type NodeStore interface {
+	// Nodes is what was kept for a key, nil if nothing was.
+	Nodes(id Identity) ([]byte, error)
+	// KeepNodes keeps nodes; nil drops them.
+	KeepNodes(id Identity, nodes []byte) error
+}
+
 // Shelf keeps the token's own small named values beside the records.
 type Shelf interface {
 	// Read is the value of a name, nil if there is none.

@@ -144,7 +144,11 @@ func (ks *Keystore) Receive(ctx context.Context, share Share) (Identity, error) 
 	if err != nil {
 		return id, fmt.Errorf("couldn't rebuild the root tree: %w", err)
 	}
-	return id, ks.settle(id, blank, share, root)
+	nodes := root.Nodes()
+	if err = ks.settle(id, blank, share, root); err == nil {
+		ks.keepNodes(id, nodes)
+	}
+	return id, err
 }
 
 func (share Share) arrival() Arrival {

@@ -19,16 +19,21 @@ type tree struct {
 
 // newTree makes a tree from fresh random I and SEED.
 func newTree(ctx context.Context, set lms.ParameterSet) (*tree, error) {
-	var id lms.ID
-	rand.Read(id[:])
-	seed := NewSecret(set.N())
-	rand.Read(seed)
+	id, seed := freshTree(set)
 	built, err := lms.NewTree(ctx, set, id, seed)
 	if err != nil {
 		Wipe(seed)
 		return nil, err
 	}
 	return &tree{built, built.PublicKey(), seed}, nil
+}
+
+// freshTree is random I and SEED.
+func freshTree(set lms.ParameterSet) (id lms.ID, seed []byte) {
+	rand.Read(id[:])
+	seed = NewSecret(set.N())
+	rand.Read(seed)
+	return id, seed
 }
 
 // rebuild makes a tree again and compares its root with the known one. It takes
