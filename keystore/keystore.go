@@ -8,8 +8,8 @@
 //
 // What is not promised: with NoGuard, a whole store that is put back to an
 // earlier state (a restored disk, a cloned machine, a copied folder) is not
-// noticed. A crash burns the leaves that were in memory: at most one leaf of the
-// root tree and all that was below it.
+// noticed. A crash burns the leaves that were in memory: a batch, or at most one
+// leaf of the root tree and all that was below it (docs/state.md).
 package keystore
 
 import (
