@@ -8,9 +8,14 @@ import (
 	"sync/atomic"
 )
 
-// leavesAtOnce is how many leaves are computed side by side. A hasher with up to 32 lanes finds them full, or half of
-// them at the end, since 16 leaves have 16 p chains; a cancelled context is noticed at once, by the measure of people.
-const leavesAtOnce = 16
+// leavesAtOnce is how many leaves are computed side by side: so many that they have chains for all lanes of any hasher, and
+// so few that they take about half a millisecond, which is how long a signer who helps is kept.
+func (o otsParams) leavesAtOnce() int {
+	if o.w == 8 {
+		return 4
+	}
+	return 32
+}
 
 // bench is where one goroutine computes leaves and subtrees.
 type bench struct {
@@ -22,7 +27,8 @@ type bench struct {
 
 func (t *Tree) newBench() *bench {
 	o := t.set.OTS.params()
-	scratch := otsScratch{values: make([]byte, leavesAtOnce*o.p*o.n), batch: make([]chain, 0, leavesAtOnce*o.p)}
+	some := o.leavesAtOnce() * o.p
+	scratch := otsScratch{values: make([]byte, some*o.n), batch: make([]chain, 0, some)}
 	return &bench{t.set, t.topHeight, t.subtreeHeight(), newHasher(t.set, t.id), scratch}
 }
 
@@ -30,10 +36,10 @@ func (t *Tree) newBench() *bench {
 func (b *bench) leaves(seed []byte, q uint32, out []byte) {
 	o := b.set.OTS.params()
 	for len(out) > 0 {
-		some := out[:min(len(out), leavesAtOnce*o.n)]
+		some := out[:min(len(out), o.leavesAtOnce()*o.n)]
 		b.publicKeys(b.hasher, o, seed, q, some)
 		b.Nodes(1<<b.set.Height()+q, dLEAF, some, some)
-		q, out = q+leavesAtOnce, out[len(some):]
+		q, out = q+uint32(len(some)/o.n), out[len(some):]
 	}
 }
 
@@ -76,7 +82,7 @@ func (t *Tree) blockLeaves() int64 {
 	if height := t.subtreeHeight(); height > 0 {
 		return 1 << height
 	}
-	return leavesAtOnce
+	return int64(t.set.OTS.params().leavesAtOnce())
 }
 
 // Progress returns how many of the blocks are done.
@@ -122,7 +128,8 @@ func (w *Work) Step() bool {
 func (w *Work) compute(k int64) {
 	t, n := w.builder.tree, int64(w.builder.tree.set.N())
 	if w.nodes == nil {
-		w.bench.leaves(t.seed, uint32(k*leavesAtOnce), t.bottom()[k*leavesAtOnce*n:(k+1)*leavesAtOnce*n])
+		leaves := t.blockLeaves()
+		w.bench.leaves(t.seed, uint32(k*leaves), t.bottom()[k*leaves*n:(k+1)*leaves*n])
 		return
 	}
 	w.bench.subtree(t.seed, uint32(k), w.nodes)

@@ -14,11 +14,12 @@ const (
 const maxN = 32 // longest hash value in bytes
 
 // The steps of a signature have the numbers j = 0 to 2^w - 2. Appendix A derives a chain's first value from SEED with
-// j = 0xff. A chain's steps are numbered modulo 256, so that the derivation, seedStep, comes right before firstStep.
-const (
-	seedStep  = 0xff
-	firstStep = 0x100
-)
+// j = 0xff. A chain's steps are numbered modulo 256, so that the derivation, sha256mb.SeedStep, comes right before
+// firstStep.
+const firstStep = sha256mb.SeedStep + 1
+
+// maxP is the largest number of chains, p of LMOTS_SHA256_N32_W1.
+const maxP = 265
 
 // chain is a piece of one Winternitz chain.
 type chain = sha256mb.Chain
@@ -40,9 +41,7 @@ func newHasher(set ParameterSet, id ID) hasher {
 	return hasher{kernel.New(id, set.N())}
 }
 
-// message returns Q = H(I || u32str(q) || u16str(D_MESG) || C || message) (RFC 8554 algorithms 3 and 4b).
-func (h hasher) message(q uint32, c, message []byte) []byte {
-	out := make([]byte, len(c))
+// message writes Q = H(I || u32str(q) || u16str(D_MESG) || C || message) to out, n bytes (RFC 8554 algorithms 3 and 4b).
+func (h hasher) message(out []byte, q uint32, c, message []byte) {
 	h.Sum(out, q, dMESG, c, message)
-	return out
 }

@@ -1,40 +1,35 @@
 package lms
 
-import "encoding/binary"
+import (
+	"encoding/binary"
 
-// coef returns the i-th w-bit value of s (RFC 8554 section 3.1.3).
-func coef(s []byte, i, w int) uint16 {
-	perByte := 8 / w
-	shift := 8 - w*(i%perByte+1)
-	return uint16(s[i/perByte]>>shift) & (1<<w - 1)
+	"github.com/onceleaf/onceleaf/internal/sha256mb"
+)
+
+// maxDigits is the most w-bit digits of a hash value and its checksum: 32 bytes and 2, and w = 1.
+const maxDigits = 8 * (maxN + 2)
+
+// appendDigits appends the w-bit digits coef(s, 0, w), coef(s, 1, w), ... of all of s (RFC 8554 section 3.1.3).
+func appendDigits(digits []uint16, s []byte, w int) []uint16 {
+	for _, b := range s {
+		for shift := 8 - w; shift >= 0; shift -= w {
+			digits = append(digits, uint16(b)>>shift&(1<<w-1))
+		}
+	}
+	return digits
 }
 
-// checksum returns Cksm(q) (RFC 8554 section 4.4, algorithm 2): whoever raises one coefficient of q has to lower one of
-// the checksum.
-func checksum(q []byte, o otsParams) uint16 {
+// appendCoefficients appends the p digits of q || Cksm(q) (RFC 8554 section 4.4, algorithm 2): how far a signature goes
+// along each chain. Who raises one digit of q has to lower one of the checksum.
+func appendCoefficients(digits []uint16, q []byte, o otsParams) []uint16 {
+	digits = appendDigits(digits, q, o.w)
 	var sum uint16
-	for i := range len(q) * 8 / o.w {
-		sum += 1<<o.w - 1 - coef(q, i, o.w)
+	for _, digit := range digits {
+		sum += 1<<o.w - 1 - digit
 	}
-	return sum << o.ls
-}
-
-// coefficients returns the p coefficients of q || Cksm(q): how far a signature goes along each chain.
-func coefficients(q []byte, o otsParams) []uint16 {
-	s := binary.BigEndian.AppendUint16(append(make([]byte, 0, maxN+2), q...), checksum(q, o))
-	a := make([]uint16, o.p)
-	for i := range a {
-		a[i] = coef(s, i, o.w)
-	}
-	return a
-}
-
-// fillSeeds fills values with copies of seed, from which the chains derive the one-time private keys x_q[i] (RFC 8554
-// appendix A in the place of algorithm 0).
-func fillSeeds(values, seed []byte) {
-	for len(values) > 0 {
-		values = values[copy(values, seed):]
-	}
+	var cksm [2]byte
+	binary.BigEndian.PutUint16(cksm[:], sum<<o.ls)
+	return appendDigits(digits, cksm[:], o.w)[:o.p]
 }
 
 // otsScratch is the memory that one worker of key generation uses again and again.
@@ -44,47 +39,59 @@ type otsScratch struct {
 }
 
 // publicKeys writes the LM-OTS public keys K of the leaves q, q+1, ... into out, n bytes each (RFC 8554 section 4.3,
-// algorithm 1). The private keys exist in values only, where they are replaced by the public ends of their chains.
+// algorithm 1). The private keys stay in the hasher; values has the public ends of their chains.
 func (s *otsScratch) publicKeys(h hasher, o otsParams, seed []byte, q uint32, out []byte) {
 	leaves := len(out) / o.n
 	values := s.values[:leaves*o.p*o.n]
 	s.batch = s.batch[:0]
 	for k := range leaves {
 		for i := range o.p {
-			s.batch = append(s.batch, chain{Q: q + uint32(k), I: uint16(i), From: seedStep, To: firstStep + 1<<o.w - 1})
+			s.batch = append(s.batch, chain{Q: q + uint32(k), I: uint16(i), From: sha256mb.SeedStep, To: firstStep + 1<<o.w - 1})
 		}
 	}
-	fillSeeds(values, seed)
-	h.Chains(s.batch, values)
+	h.Chains(s.batch, seed, values)
 	h.Nodes(q, dPBLC, values, out)
 }
 
 // appendOTSSignature appends the LM-OTS signature of message with leaf q to sig (RFC 8554 section 4.5, algorithm 3):
-// typecode, C, y[0..p-1]. sig has room for it, so that the private keys exist only where the signature replaces them.
+// typecode, C, y[0..p-1]. sig has room for it; the private keys stay in the hasher.
 func appendOTSSignature(sig []byte, h hasher, ots OTSType, seed []byte, q uint32, c, message []byte) []byte {
 	o := ots.params()
 	sig = binary.BigEndian.AppendUint32(sig, uint32(ots))
 	sig = append(sig, c...)
 	y := sig[len(sig) : len(sig)+o.p*o.n]
-	batch := make([]chain, o.p)
-	for i, a := range coefficients(h.message(q, c, message), o) {
-		batch[i] = chain{Q: q, I: uint16(i), From: seedStep, To: firstStep + a}
+	var room chains
+	batch := room.between(h, o, q, c, message)
+	for i := range batch {
+		batch[i].From, batch[i].To = sha256mb.SeedStep, firstStep+batch[i].To
 	}
-	fillSeeds(y, seed)
-	h.Chains(batch, y)
+	h.Chains(batch, seed, y)
 	return sig[:len(sig)+len(y)]
 }
 
-// otsCandidate returns Kc, which is the LM-OTS public key of leaf q if sig, C || y[0..p-1], is a signature of message
-// (RFC 8554 section 4.6, algorithm 4b from step 2d on; the caller has checked type and length).
-func otsCandidate(h hasher, o otsParams, q uint32, sig, message []byte) []byte {
+// otsCandidate writes Kc to out, n bytes, which is the LM-OTS public key of leaf q if sig, C || y[0..p-1], is a signature of
+// message (RFC 8554 section 4.6, algorithm 4b from step 2d on; the caller has checked type and length).
+func otsCandidate(out []byte, h hasher, o otsParams, q uint32, sig, message []byte) {
 	c, y := sig[:o.n], append([]byte(nil), sig[o.n:]...)
-	batch := make([]chain, o.p)
-	for i, a := range coefficients(h.message(q, c, message), o) {
-		batch[i] = chain{Q: q, I: uint16(i), From: a, To: 1<<o.w - 1}
+	var room chains
+	batch := room.between(h, o, q, c, message)
+	for i := range batch {
+		batch[i].From, batch[i].To = batch[i].To, 1<<o.w-1
 	}
-	h.Chains(batch, y)
-	k := make([]byte, o.n)
-	h.Nodes(q, dPBLC, y, k)
-	return k
+	h.Chains(batch, nil, y)
+	h.Nodes(q, dPBLC, y, out)
+}
+
+// chains has room for the chains of any signature, so that they need no allocation.
+type chains [maxP]chain
+
+// between returns the p chains of leaf q from step 0 to where the signature of message under C divides them.
+func (room *chains) between(h hasher, o otsParams, q uint32, c, message []byte) []chain {
+	var digest [maxN]byte
+	h.message(digest[:o.n], q, c, message)
+	var digits [maxDigits]uint16
+	for i, a := range appendCoefficients(digits[:0], digest[:o.n], o) {
+		room[i] = chain{Q: q, I: uint16(i), To: a}
+	}
+	return room[:o.p]
 }

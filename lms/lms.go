@@ -133,7 +133,8 @@ func (k PublicKey) check() error {
 // candidate returns Tc, which is T[1] if s is a signature of message (RFC 8554 algorithm 6a, step 3 and 4).
 func (s signature) candidate(id ID, message []byte) []byte {
 	h, n := newHasher(s.set, id), s.set.N()
-	tmp := otsCandidate(h, s.set.OTS.params(), s.q, s.ots, message)
+	tmp := make([]byte, n)
+	otsCandidate(tmp, h, s.set.OTS.params(), s.q, s.ots, message)
 	r := uint32(1)<<s.set.Height() + s.q
 	h.Sum(tmp, r, dLEAF, tmp, nil)
 	for path := s.path; r > 1; r, path = r/2, path[n:] {

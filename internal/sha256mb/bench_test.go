@@ -27,7 +27,7 @@ func compareRates(b *testing.B, k Kernel) {
 		for c := range batch {
 			batch[c] = Chain{Q: 1, I: uint16(c), To: steps}
 		}
-		kernel = min(kernel, duration(func() { h.Chains(batch, values) })/(chains*steps/100))
+		kernel = min(kernel, duration(func() { h.Chains(batch, nil, values) })/(chains*steps/100))
 		library = min(library, duration(func() { librarySteps(k.Hash, 100) }))
 	}
 	b.ReportMetric(100/kernel.Seconds()/1e6, "M/s")
@@ -71,7 +71,7 @@ func BenchmarkSignature(b *testing.B) {
 						batch[i] = Chain{I: uint16(i), From: 255, To: 256 + uint16(random[i])%(1<<c.w)}
 						total += int(batch[i].To) - 255
 					}
-					best = duration(func() { h.Chains(batch, values) })
+					best = duration(func() { h.Chains(batch, nil, values) })
 					perStep = min(perStep, best.Seconds()/float64(total))
 				}
 				b.ReportMetric(1e-6/perStep, "M/s")

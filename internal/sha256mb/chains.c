@@ -9,139 +9,140 @@
 
 enum {
 	LONGEST = 512,     // chains have fewer steps
+	NONE = UINT16_MAX, // the end of a list
+	SEED_STEP = 255,   // derives a chain's first value from the seed
 	STACK = 16 * 1024, // bytes, more than a kernel has on the stack
 };
 
-// queue is the chains of a batch that are not at their end, longest first.
+// queue is the chains of a batch that are not at their end. The longest leave it first.
 struct queue {
-	const struct kernel *kernel;
-	unsigned enough; // chains for the kernel
 	struct chain *batch;
+	const uint8_t *seed; // NULL: none
 	uint8_t *values;
-	uint32_t *order;
-	size_t count, next;
-	uint64_t steps;   // of all
-	unsigned longest; // steps of one
+	uint16_t first[LONGEST]; // of the list of the chains that have so many steps left
+	unsigned longest;        // steps of a chain in it, or more
+	size_t count;            // chains
+	uint64_t steps;          // of all
 };
 
 // lane_set is what the lanes hold.
 struct lane_set {
 	struct lanes lanes;
-	uint32_t owner[LANES]; // chain in the lane
-	int16_t left[LANES];   // steps it has left, or IDLE
-	unsigned active;
+	uint32_t active;        // bit l is lane l
+	uint32_t stale;         // lanes whose q is not the one that the kernel prepared for
+	uint16_t owner[LANES];  // chain in the lane
+	unsigned end[LANES];    // when it ends, in steps
+	unsigned now;           // steps since the begin
+	uint32_t ends[LONGEST]; // lanes that end at a time, which counts modulo LONGEST
 };
-
-static const int16_t IDLE = INT16_MAX;
-static const uint32_t J_MASK = 0xff00;
 
 static unsigned length(const struct chain *c)
 {
 	return (unsigned)(c->to - c->from);
 }
 
-// sort_mixed sorts chains of different lengths by counting.
-static void sort_mixed(struct queue *q, size_t count)
+// put puts what is left of a chain into the queue.
+static void put(struct queue *q, struct chain *c)
 {
-	uint32_t at[LONGEST + 1] = {0};
-	for (size_t k = 0; k < count; k++)
-		at[length(&q->batch[k])]++;
-	q->count = 0;
-	for (unsigned steps = q->longest; steps > 0; steps--) {
-		size_t same = at[steps];
-		at[steps] = (uint32_t)q->count;
-		q->count += same;
-	}
-	for (size_t k = 0; k < count; k++) {
-		if (length(&q->batch[k]) > 0)
-			q->order[at[length(&q->batch[k])]++] = (uint32_t)k;
+	unsigned steps = length(c);
+	c->next = q->first[steps];
+	q->first[steps] = (uint16_t)(c - q->batch);
+	q->count++;
+	q->steps += steps;
+	q->longest = steps > q->longest ? steps : q->longest;
+}
+
+// fill puts count chains into an empty queue, so that those of one length keep their order.
+static void fill(struct queue *q, size_t count)
+{
+	memset(q->first, 0xff, sizeof q->first);
+	q->longest = 0, q->count = 0, q->steps = 0;
+	while (count-- > 0) {
+		if (length(&q->batch[count]) > 0)
+			put(q, &q->batch[count]);
 	}
 }
 
-// sort fills the queue with what is left of count chains.
-static void sort(struct queue *q, size_t count)
+// pull takes one of the longest chains out of the queue, or returns NONE.
+static uint16_t pull(struct queue *q)
 {
-	q->next = q->steps = q->longest = 0;
-	for (size_t k = 0; k < count; k++) {
-		unsigned steps = length(&q->batch[k]);
-		q->steps += steps;
-		q->longest = steps > q->longest ? steps : q->longest;
-	}
-	q->count = q->longest > 0 ? count : 0;
-	if (q->steps != (uint64_t)count * q->longest) {
-		sort_mixed(q, count);
-		return;
-	}
-	for (size_t k = 0; k < q->count; k++) // they are all equal, as in key generation
-		q->order[k] = (uint32_t)k;
+	while (q->longest > 0 && q->first[q->longest] == NONE)
+		q->longest--;
+	uint16_t k = q->first[q->longest];
+	if (k != NONE)
+		q->first[q->longest] = q->batch[k].next;
+	return k;
 }
 
 // refill puts the next chain into a lane, or leaves it idle.
-static void refill(struct queue *q, struct lane_set *s, unsigned lane)
+static void refill(struct lane_set *s, const struct hash *hash, struct queue *q, unsigned lane)
 {
-	s->left[lane] = IDLE;
-	if (q->next == q->count)
+	uint16_t k = pull(q);
+	if (k == NONE)
 		return;
-	uint32_t k = s->owner[lane] = q->order[q->next++];
 	const struct chain *c = &q->batch[k];
-	s->left[lane] = (int16_t)length(c);
+	uint32_t bit = UINT32_C(1) << lane;
+	s->owner[lane] = k;
+	s->active |= bit;
+	s->end[lane] = s->now + length(c);
+	s->ends[s->end[lane] % LONGEST] |= bit;
+	s->stale |= s->lanes.q[lane] == c->q ? 0 : bit;
 	s->lanes.q[lane] = c->q;
 	s->lanes.step[lane] = (uint32_t)c->i << 16 | (c->from & 0xff) << 8;
-	q->kernel->hash->load(&s->lanes, lane, q->values + (size_t)k * s->lanes.n);
-	s->active++;
+	hash->load(&s->lanes, lane, c->from == SEED_STEP && q->seed != NULL ? q->seed : q->values + (size_t)k * s->lanes.n);
 }
 
 // retire writes a lane's chain back, at its end or on the way.
-static void retire(struct queue *q, struct lane_set *s, unsigned lane)
+static void retire(struct lane_set *s, const struct hash *hash, struct queue *q, unsigned lane)
 {
-	uint32_t k = s->owner[lane];
-	q->batch[k].from = q->batch[k].to - s->left[lane];
-	q->kernel->hash->store(&s->lanes, lane, q->values + (size_t)k * s->lanes.n);
-	s->active--;
+	uint16_t k = s->owner[lane], from = (uint16_t)(q->batch[k].to - (s->end[lane] - s->now));
+	s->active &= ~(UINT32_C(1) << lane);
+	if (q->batch[k].from == from)
+		return; // it has gone no step, and may be the seed
+	q->batch[k].from = from;
+	hash->store(&s->lanes, lane, q->values + (size_t)k * s->lanes.n);
 }
 
 // walk goes on until a chain ends.
-static void walk(struct queue *q, struct lane_set *s)
+static void walk(struct lane_set *s, const struct kernel *kernel, struct queue *q)
 {
-	int16_t steps = IDLE;
-	for (unsigned lane = 0; lane < LANES; lane++)
-		steps = s->left[lane] < steps ? s->left[lane] : steps;
-	q->kernel->advance(&s->lanes, (unsigned)steps);
-	for (unsigned lane = 0; lane < LANES; lane++)
-		s->left[lane] = s->left[lane] == IDLE ? IDLE : s->left[lane] - steps;
-	uint32_t more = (uint32_t)steps << 8;
-	for (unsigned lane = 0; lane < LANES; lane++)
-		s->lanes.step[lane] = (s->lanes.step[lane] & ~J_MASK) | ((s->lanes.step[lane] + more) & J_MASK);
-	for (unsigned lane = 0; lane < q->kernel->lanes; lane++) {
-		if (s->left[lane] == 0) {
-			retire(q, s, lane);
-			refill(q, s, lane);
-		}
+	unsigned steps = 1;
+	while (s->ends[(s->now + steps) % LONGEST] == 0)
+		steps++;
+	if (s->stale != 0 && kernel->prepare != NULL)
+		kernel->prepare(&s->lanes);
+	s->stale = 0;
+	kernel->advance(&s->lanes, steps);
+	s->now += steps;
+	uint32_t ending = s->ends[s->now % LONGEST];
+	s->ends[s->now % LONGEST] = 0;
+	for (; ending != 0; ending &= ending - 1) {
+		unsigned lane = (unsigned)__builtin_ctz(ending);
+		retire(s, kernel->hash, q, lane);
+		refill(s, kernel->hash, q, lane);
 	}
 }
 
-// run works on the queue as long as it has enough chains for its kernel, and returns how many are not at their end.
-static unsigned run(struct queue *q, struct lane_set *s)
+// run works on the queue as long as it has enough chains for the kernel, and returns how many are not at their end.
+static unsigned run(struct lane_set *s, const struct stage *stage, struct queue *q)
 {
-	s->active = 0;
-	for (unsigned lane = 0; lane < LANES; lane++)
-		s->left[lane] = IDLE;
-	for (unsigned lane = 0; lane < q->kernel->lanes; lane++)
-		refill(q, s, lane);
-	while (s->active >= q->enough)
-		walk(q, s);
-	unsigned unfinished = s->active;
-	for (unsigned lane = 0; lane < q->kernel->lanes; lane++) {
-		if (s->left[lane] != IDLE)
-			retire(q, s, lane);
-	}
+	s->active = 0, s->now = 0;
+	s->stale = UINT32_MAX;
+	memset(s->ends, 0, sizeof s->ends);
+	for (unsigned lane = 0; lane < stage->kernel->lanes; lane++)
+		refill(s, stage->kernel->hash, q, lane);
+	while ((unsigned)__builtin_popcount(s->active) >= stage->enough)
+		walk(s, stage->kernel, q);
+	unsigned unfinished = (unsigned)__builtin_popcount(s->active);
+	for (; s->active != 0;)
+		retire(s, stage->kernel->hash, q, (unsigned)__builtin_ctz(s->active));
 	return unfinished;
 }
 
 // fills is whether the chains keep nearly all lanes of the kernel busy nearly all the time, or no kernel is narrower.
-static int fills(const struct queue *q, const struct kernel *narrower)
+static int fills(const struct queue *q, const struct stage *stage)
 {
-	return narrower == NULL || q->kernel->lanes <= 16 || q->steps >= (uint64_t)q->kernel->lanes * q->longest;
+	return stage[1].kernel == NULL || stage->kernel->lanes <= 16 || q->steps >= (uint64_t)stage->kernel->lanes * q->longest;
 }
 
 // wipe zeroes memory in a way that the compiler has to keep.
@@ -164,20 +165,20 @@ static __attribute__((noinline)) void run_plan(const struct stage *plan, struct 
 	struct lane_set s = {.lanes.n = n};
 	memcpy(s.lanes.id, id, sizeof s.lanes.id);
 	for (size_t unfinished = count; unfinished > 0 && plan->kernel != NULL; plan++) {
-		sort(q, count);
-		q->kernel = plan->kernel;
-		q->enough = plan->enough;
-		if (q->count >= q->enough && fills(q, plan[1].kernel))
-			unfinished = run(q, &s);
+		fill(q, count);
+		unfinished = q->count;
+		if (q->count >= plan->enough && fills(q, plan))
+			unfinished = run(&s, plan, q);
 	}
 }
 
-// sha256mb_chains takes each chain of the batch from its step from to its step to. Its value is the n bytes of values at
-// its place in the batch; order has room for count numbers. The last kernel of the plan has 1 for enough.
+// sha256mb_chains takes each chain of the batch, of fewer than 65,536, from its step from to its step to. Its value is the n
+// bytes of values at its place in the batch; but one at step 255 begins with the seed, unless that is NULL. The last kernel
+// of the plan has 1 for enough.
 void sha256mb_chains(const struct stage *plan, const uint8_t id[16], unsigned n, struct chain *batch, size_t count,
-	uint32_t *order, uint8_t *values)
+	const uint8_t *seed, uint8_t *values)
 {
-	struct queue q = {.batch = batch, .values = values, .order = order};
+	struct queue q = {.batch = batch, .seed = seed, .values = values};
 	run_plan(plan, &q, count, id, n);
 	wipe_stack();
 }

@@ -23,7 +23,7 @@ INLINE void one_round(vec a[25], unsigned round, vec iota)
 	vec column[5], sum[5];
 #pragma GCC unroll 5
 	for (unsigned x = 0; x < 5; x++)
-		column[x] = sum3(a[x], a[x + 5], sum3(a[x + 10], a[x + 15], a[x + 20]));
+		column[x] = sum3(sum3(a[x], a[x + 5], a[x + 10]), a[x + 15], a[x + 20]);
 #pragma GCC unroll 5
 	for (unsigned x = 0; x < 5; x++)
 		sum[x] = sum2(column[(x + 4) % 5], rotate(column[(x + 1) % 5], 1));
@@ -42,6 +42,29 @@ INLINE void one_round(vec a[25], unsigned round, vec iota)
 	a[0] = sum2(a[0], iota);
 }
 
+INLINE void theta(vec a[25], vec sum[5])
+{
+	vec column[5];
+#pragma GCC unroll 5
+	for (unsigned x = 0; x < 5; x++)
+		column[x] = sum3(sum3(a[x], a[x + 5], a[x + 10]), a[x + 15], a[x + 20]);
+#pragma GCC unroll 5
+	for (unsigned x = 0; x < 5; x++)
+		sum[x] = sum2(column[(x + 4) % 5], rotate(column[(x + 1) % 5], 1));
+}
+INLINE void last_round(vec a[25], vec iota)
+{
+	static const unsigned char rot[5]={0,44,43,21,14};
+	vec sum[5], b[5];
+	theta(a, sum);
+#pragma GCC unroll 5
+	for (unsigned x = 0; x < 5; x++)
+		b[x] = rotate(sum2(a[at(23, x, x)], sum[x]), rot[x]);
+#pragma GCC unroll 5
+	for (unsigned x = 0; x < 4; x++)
+		a[x] = chi(b[x], b[(x + 1) % 5], b[(x + 2) % 5]);
+	a[0] = sum2(a[0], iota);
+}
 INLINE void permute(vec a[25])
 {
 	for (unsigned round = 0; round < 24; round += 4) {
@@ -49,6 +72,18 @@ INLINE void permute(vec a[25])
 		for (unsigned k = 0; k < 4; k++)
 			one_round(a, k, broadcast(shake256_round[round + k]));
 	}
+}
+INLINE void permute_first(vec a[25])
+{
+	for (unsigned round = 0; round < 20; round += 4) {
+#pragma GCC unroll 4
+		for (unsigned k = 0; k < 4; k++)
+			one_round(a, k, broadcast(shake256_round[round + k]));
+	}
+#pragma GCC unroll 3
+	for (unsigned k = 0; k < 3; k++)
+		one_round(a, k, broadcast(shake256_round[20 + k]));
+	last_round(a, broadcast(shake256_round[23]));
 }
 
 // advance is kernel.advance. Byte 22 of the input is j, and the value begins with byte 23, the last of a word.
@@ -63,6 +98,7 @@ TARGET static void advance(struct lanes *l, unsigned steps)
 	head = load_words(heads);
 	for (unsigned k = 0; k < 4; k++)
 		value[k] = load_words(l->value.longwords[k]);
+	count_steps(l, WIDTH, steps);
 	do {
 		vec a[25];
 #pragma GCC unroll 25
@@ -73,7 +109,7 @@ TARGET static void advance(struct lanes *l, unsigned steps)
 		for (unsigned k = 0; k < 3; k++)
 			a[3 + k] = sum2(shift_right(value[k], 8), shift_left(value[k + 1], 56));
 		a[6] = l->n < 32 ? broadcast(0) : sum2(shift_right(value[3], 8), broadcast(SHAKE256_PADDING << 56));
-		permute(a);
+		permute_first(a);
 #pragma GCC unroll 4
 		for (unsigned k = 0; k < 4; k++)
 			value[k] = a[k];

@@ -14,6 +14,7 @@ enum { LANES = 32 }; // of the widest kernel
 struct chain {
 	uint32_t q;
 	uint16_t i, from, to;
+	uint16_t next; // in the list of those with as many steps left
 };
 
 // lanes is the work of a kernel on chains: column l is lane l. Lanes out of use hold anything.
@@ -26,7 +27,16 @@ struct lanes {
 		uint32_t words[8][LANES];     // SHA-256: the value in words, then padding
 		uint64_t longwords[4][LANES]; // SHAKE256: likewise
 	} value;
+	uint32_t head[8][LANES]; // of a kernel that has prepare
 };
+
+// count_steps goes steps on in the step numbers of the first lanes, modulo 256.
+static inline void count_steps(struct lanes *l, unsigned lanes, unsigned steps)
+{
+	const uint32_t j = 0xff00;
+	for (unsigned lane = 0; lane < lanes; lane++)
+		l->step[lane] = (l->step[lane] & ~j) | ((l->step[lane] + (steps << 8)) & j);
+}
 
 // blocks is the work of a kernel on the blocks of longer inputs: column l is lane l.
 struct blocks {
@@ -61,7 +71,8 @@ extern const struct hash sha256mb_sha256, sha256mb_shake256;
 struct kernel {
 	const struct hash *hash;
 	unsigned lanes; // at once
-	void (*advance)(struct lanes *, unsigned steps); // takes the values steps > 0 steps on
+	void (*prepare)(struct lanes *);                 // computes what depends on id and q alone; NULL: nothing
+	void (*advance)(struct lanes *, unsigned steps); // takes values and step numbers steps > 0 steps on
 	void (*compress)(struct blocks *);               // takes one block into all states
 };
 
@@ -81,7 +92,7 @@ extern plan sha256mb_avx512_shani, sha256mb_avx512, sha256mb_shani, sha256mb_avx
 
 int sha256mb_has_shani(void);
 void sha256mb_chains(const struct stage *plan, const uint8_t id[16], unsigned n, struct chain *batch, size_t count,
-	uint32_t *order, uint8_t *values);
+	const uint8_t *seed, uint8_t *values);
 void sha256mb_nodes(const struct stage *plan, const uint8_t id[16], unsigned n, uint32_t first, uint16_t d,
 	const uint8_t *data, size_t size, uint8_t *out, size_t count);
 

@@ -44,25 +44,19 @@ func vectorKernels(h Hash) []Kernel {
 }
 
 // lanes is what a Hasher needs to call a kernel.
-type lanes struct {
-	kernel kernel
-	order  []C.uint32_t // reused
-}
+type lanes struct{ kernel kernel }
 
-func (l *lanes) usable() bool { return l.kernel != nil }
+func (l lanes) usable() bool { return l.kernel != nil }
 
 // A Chain is handed over as it is.
 var _ = [1]struct{}{}[unsafe.Sizeof(Chain{})-C.sizeof_struct_chain]
 
-func (l *lanes) chains(id *[idSize]byte, n int, batch []Chain, values []byte) {
-	if len(l.order) < len(batch) {
-		l.order = make([]C.uint32_t, len(batch))
-	}
+func (l lanes) chains(id *[idSize]byte, n int, batch []Chain, seed, values []byte) {
 	C.sha256mb_chains(l.kernel, (*C.uint8_t)(&id[0]), C.unsigned(n), (*C.struct_chain)(unsafe.Pointer(&batch[0])),
-		C.size_t(len(batch)), &l.order[0], (*C.uint8_t)(&values[0]))
+		C.size_t(len(batch)), (*C.uint8_t)(unsafe.SliceData(seed)), (*C.uint8_t)(&values[0]))
 }
 
-func (l *lanes) nodes(id *[idSize]byte, n int, first uint32, d uint16, data, out []byte) {
+func (l lanes) nodes(id *[idSize]byte, n int, first uint32, d uint16, data, out []byte) {
 	count := len(out) / n
 	C.sha256mb_nodes(l.kernel, (*C.uint8_t)(&id[0]), C.unsigned(n), C.uint32_t(first), C.uint16_t(d),
 		(*C.uint8_t)(&data[0]), C.size_t(len(data)/count), (*C.uint8_t)(&out[0]), C.size_t(count))

@@ -10,8 +10,8 @@ func vectorKernels(Hash) []Kernel { return nil }
 
 type lanes struct{ kernel kernel }
 
-func (*lanes) usable() bool { return false }
+func (lanes) usable() bool { return false }
 
-func (*lanes) chains(*[idSize]byte, int, []Chain, []byte) { panic("sha256mb: no lanes") }
+func (lanes) chains(*[idSize]byte, int, []Chain, []byte, []byte) { panic("sha256mb: no lanes") }
 
-func (*lanes) nodes(*[idSize]byte, int, uint32, uint16, []byte, []byte) { panic("sha256mb: no lanes") }
+func (lanes) nodes(*[idSize]byte, int, uint32, uint16, []byte, []byte) { panic("sha256mb: no lanes") }

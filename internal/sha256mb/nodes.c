@@ -22,7 +22,7 @@ static void put(uint8_t *block, size_t length, ptrdiff_t at, const uint8_t *from
 	ptrdiff_t begin = at < 0 ? -at : 0;
 	ptrdiff_t end = (ptrdiff_t)length - at < (ptrdiff_t)size ? (ptrdiff_t)length - at : (ptrdiff_t)size;
 	if (begin < end)
-		memcpy(block + at + begin, from + begin, (size_t)(end - begin));
+		memcpy(block + (at + begin), from + begin, (size_t)(end - begin));
 }
 
 // fill makes block number b of an input and its padding.

@@ -8,6 +8,8 @@
 #define TARGET __attribute__((target("avx2")))
 #define INLINE static inline __attribute__((always_inline, target("avx2")))
 
+enum { WIDTH = 8 };
+
 typedef __m256i vec;
 
 INLINE vec broadcast(uint32_t w)
@@ -92,5 +94,5 @@ INLINE vec small1(vec x)
 #include "sha256_lanes.h"
 
 const struct kernel sha256mb_sha256_avx2 = {
-	.hash = &sha256mb_sha256, .lanes = 8, .advance = advance, .compress = compress,
+	.hash = &sha256mb_sha256, .lanes = WIDTH, .prepare = prepare, .advance = advance, .compress = compress,
 };

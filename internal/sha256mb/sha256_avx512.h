@@ -10,6 +10,8 @@
 #define INLINE static inline __attribute__((always_inline, target("avx512f")))
 #define EACH _Pragma("GCC unroll 2") for (int k = 0; k < GROUPS; k++)
 
+enum { WIDTH = 16 * GROUPS };
+
 typedef struct {
 	__m512i g[GROUPS];
 } vec;

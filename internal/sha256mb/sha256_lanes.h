@@ -1,6 +1,6 @@
 //go:build cgo && amd64
 
-// SHA-256 over the lanes of a vector, for a file that has defined vec (a word of each lane) and INLINE, and the functions
+// SHA-256 over the lanes of a vector, for a file that has defined vec (a word of each lane), WIDTH, TARGET and INLINE, and the functions
 // load_words, store_words, broadcast, add, choose, majority, shift_left, shift_right, join, big0, big1, small0 and small1.
 
 #include "sha256.h"
@@ -26,17 +26,28 @@ INLINE void rounds(vec s[8], vec w[16], unsigned first)
 	}
 }
 
-// advance is kernel.advance. The first five rounds depend on I and q alone and are done once.
-TARGET static void advance(struct lanes *l, unsigned steps)
+// prepare is kernel.prepare: the first five rounds, which depend on I and q alone.
+TARGET static void prepare(struct lanes *l)
 {
-	vec head[8], value[8], q = load_words(l->q), step = load_words(l->step);
-	uint32_t tail = l->n < 32 ? 0 : 0x80;
+	vec head[8];
 	for (unsigned k = 0; k < 8; k++)
-		head[k] = broadcast(sha256mb_start[k]), value[k] = load_words(l->value.words[k]);
+		head[k] = broadcast(sha256mb_start[k]);
 #pragma GCC unroll 4
 	for (unsigned t = 0; t < 4; t++)
 		one_round(head, t, broadcast(read_word(l->id + 4 * t)));
-	one_round(head, 4, q);
+	one_round(head, 4, load_words(l->q));
+	for (unsigned k = 0; k < 8; k++)
+		store_words(l->head[k], head[k]);
+}
+
+// advance is kernel.advance.
+TARGET static void advance(struct lanes *l, unsigned steps)
+{
+	vec value[8], q = load_words(l->q), step = load_words(l->step);
+	uint32_t tail = l->n < 32 ? 0 : 0x80;
+	count_steps(l, WIDTH, steps);
+	for (unsigned k = 0; k < 8; k++)
+		value[k] = load_words(l->value.words[k]);
 	do {
 		vec s[8], w[16];
 #pragma GCC unroll 16
@@ -53,7 +64,7 @@ TARGET static void advance(struct lanes *l, unsigned steps)
 		w[15] = broadcast(CHAIN_BITS(l->n));
 #pragma GCC unroll 8
 		for (unsigned k = 0; k < 8; k++)
-			s[k] = head[k];
+			s[k] = load_words(l->head[k]);
 		rounds(s, w, 5);
 #pragma GCC unroll 8
 		for (unsigned k = 0; k < 8; k++)

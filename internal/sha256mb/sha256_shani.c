@@ -98,6 +98,7 @@ TARGET static void advance(struct lanes *l, unsigned steps)
 	struct value v[STREAMS];
 	for (unsigned k = 0; k < STREAMS; k++)
 		v[k] = load_value(l, k);
+	count_steps(l, STREAMS, steps);
 	do {
 		struct stream s[STREAMS];
 #pragma GCC unroll 4

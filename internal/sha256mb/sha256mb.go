@@ -27,7 +27,11 @@ func (h Hash) String() string { return [...]string{"SHA-256", "SHAKE256"}[h] }
 type Chain struct {
 	Q           uint32
 	I, From, To uint16 // From <= To, and less than 512 steps
+	next        uint16 // of the kernels
 }
+
+// SeedStep is the number of the step that derives a chain's first value from a seed (RFC 8554 appendix A).
+const SeedStep = 255
 
 const (
 	idSize     = 16
@@ -35,6 +39,7 @@ const (
 	chainSize  = prefixSize + 1 // and the step number j, in bytes
 	maxN       = 32             // longest value in bytes
 	maxSteps   = 511            // of a chain
+	maxChains  = 1<<16 - 1      // of a batch
 )
 
 // Hasher computes hashes of one tree, with its I and n. It is for one goroutine.
@@ -56,23 +61,24 @@ func (k Kernel) New(id [16]byte, n int) *Hasher {
 	return h
 }
 
-// Chains goes the steps of all chains of batch. The value of batch[k] is the n bytes of values from k*n on. From becomes
-// To. What a Hasher needs for it is wiped afterwards.
-func (h *Hasher) Chains(batch []Chain, values []byte) {
-	if len(values) != len(batch)*h.n {
-		panic(fmt.Sprintf("sha256mb: %d bytes are no values of %d chains", len(values), len(batch)))
+// Chains goes the steps of all chains of batch, fewer than 65,536. The value of batch[k] is the n bytes of values from k*n
+// on. From becomes To. With a seed, n bytes, all chains are From SeedStep and begin with it, not with their values; it is
+// copied to no place that is not wiped afterwards. Without one it is nil.
+func (h *Hasher) Chains(batch []Chain, seed, values []byte) {
+	if len(values) != len(batch)*h.n || len(batch) > maxChains || seed != nil && len(seed) != h.n {
+		panic(fmt.Sprintf("sha256mb: %d bytes and a seed of %d are no values of %d chains", len(values), len(seed), len(batch)))
 	}
-	for _, c := range batch {
-		if c.From > c.To || c.To-c.From > maxSteps {
+	for k := range batch {
+		if c := &batch[k]; c.From > c.To || c.To-c.From > maxSteps || seed != nil && c.From != SeedStep {
 			panic(fmt.Sprintf("sha256mb: chain from %d to %d", c.From, c.To))
 		}
 	}
 	if h.lanes.usable() && len(batch) > 0 {
-		h.lanes.chains(&h.id, h.n, batch, values)
+		h.lanes.chains(&h.id, h.n, batch, seed, values)
 		return
 	}
 	for k := range batch {
-		h.oneChain(&batch[k], values[k*h.n:(k+1)*h.n])
+		h.oneChain(&batch[k], seed, values[k*h.n:(k+1)*h.n])
 	}
 	clear(h.input[:]) // may hold the start of a chain
 	if h.shake != nil {
@@ -81,10 +87,16 @@ func (h *Hasher) Chains(batch []Chain, values []byte) {
 }
 
 // oneChain is a chain without lanes.
-func (h *Hasher) oneChain(c *Chain, value []byte) {
+func (h *Hasher) oneChain(c *Chain, seed, value []byte) {
+	if c.From == c.To {
+		return
+	}
 	input := h.input[:chainSize+h.n]
 	h.putPrefix(c.Q, c.I)
-	copy(input[chainSize:], value)
+	if seed == nil {
+		seed = value
+	}
+	copy(input[chainSize:], seed)
 	for ; c.From < c.To; c.From++ {
 		input[prefixSize] = byte(c.From)
 		if h.shake == nil {

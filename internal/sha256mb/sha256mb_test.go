@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"os"
+	"slices"
 	"testing"
 )
 
@@ -48,7 +49,7 @@ func checkChains(t *testing.T, k Kernel, n int, id [16]byte, batch []Chain, valu
 		}
 		ends[c] = chain.To
 	}
-	k.New(id, n).Chains(batch, values)
+	k.New(id, n).Chains(batch, nil, values)
 	for c := range batch {
 		if !bytes.Equal(values[c*n:(c+1)*n], want[c*n:(c+1)*n]) {
 			t.Fatalf("chain %d of %d differs from the definition", c, len(batch))
@@ -77,8 +78,39 @@ func TestChains(t *testing.T) {
 		id := [16]byte(stream("I "+t.Name(), 16))
 		for size := range 100 {
 			random := stream(fmt.Sprint(t.Name(), size), size*(9+n))
-			for _, longest := range []uint16{0, 1, 3, 15, 60} {
+			for _, longest := range longestOf(size) {
 				checkChains(t, k, n, id, chainsFrom(random[:size*9], longest), bytes.Clone(random[size*9:]))
+			}
+		}
+	})
+}
+
+// longestOf are lengths of chains; long ones, which take long with the definition, for few numbers of chains.
+func longestOf(size int) []uint16 {
+	if size%17 == 0 {
+		return []uint16{0, 1, 3, 15, 60, 255, maxSteps}
+	}
+	return []uint16{0, 1, 3, 15, 60}
+}
+
+// TestSeed: chains that begin with a seed end as those whose values are the seed, whatever their values are, and no value
+// is ever the seed: one that has gone no step is as it was.
+func TestSeed(t *testing.T) {
+	everyKernel(t, func(t *testing.T, k Kernel, n int) {
+		for size := range 100 {
+			seed, lengths := stream("seed", n), stream(fmt.Sprint("lengths", size), size)
+			batch, values := make([]Chain, size), stream("values", size*n)
+			want := bytes.Clone(values)
+			for c := range batch {
+				batch[c] = Chain{Q: 5, I: uint16(c), From: SeedStep, To: SeedStep + uint16(lengths[c]%17)}
+				if batch[c].To > SeedStep {
+					copy(want[c*n:], seed)
+				}
+			}
+			k.New([16]byte{4}, n).Chains(slices.Clone(batch), nil, want)
+			k.New([16]byte{4}, n).Chains(batch, seed, values)
+			if !bytes.Equal(values, want) {
+				t.Errorf("%d chains from a seed differ from those with the seed as value", size)
 			}
 		}
 	})
@@ -164,9 +196,12 @@ func TestSum(t *testing.T) {
 func TestMisuse(t *testing.T) {
 	h := Fastest(SHA256).New([16]byte{}, 32)
 	for name, misuse := range map[string]func(){
-		"values too short":   func() { h.Chains(make([]Chain, 2), make([]byte, 63)) },
-		"backwards":          func() { h.Chains([]Chain{{From: 2, To: 1}}, make([]byte, 32)) },
-		"too many steps":     func() { h.Chains([]Chain{{To: maxSteps + 1}}, make([]byte, 32)) },
+		"values too short":   func() { h.Chains(make([]Chain, 2), nil, make([]byte, 63)) },
+		"backwards":          func() { h.Chains([]Chain{{From: 2, To: 1}}, nil, make([]byte, 32)) },
+		"too many steps":     func() { h.Chains([]Chain{{To: maxSteps + 1}}, nil, make([]byte, 32)) },
+		"too many chains":    func() { h.Chains(make([]Chain, maxChains+1), nil, make([]byte, 32*(maxChains+1))) },
+		"short seed":         func() { h.Chains(make([]Chain, 1), make([]byte, 31), make([]byte, 32)) },
+		"seed on the way":    func() { h.Chains([]Chain{{From: 256, To: 257}}, make([]byte, 32), make([]byte, 32)) },
 		"ragged out":         func() { h.Nodes(0, 0, make([]byte, 64), make([]byte, 33)) },
 		"ragged data":        func() { h.Nodes(0, 0, make([]byte, 65), make([]byte, 64)) },
 		"data without nodes": func() { h.Nodes(0, 0, make([]byte, 1), nil) },
@@ -190,7 +225,7 @@ func TestNoAllocations(t *testing.T) {
 			for c := range batch {
 				batch[c] = Chain{To: uint16(c)}
 			}
-			h.Chains(batch, values)
+			h.Chains(batch, nil, values)
 			h.Nodes(1, 2, values, nodes)
 		}); allocations != 0 {
 			t.Errorf("%v allocations", allocations)
@@ -203,7 +238,7 @@ func TestHasherForgets(t *testing.T) {
 	for _, hash := range []Hash{SHA256, SHAKE256} {
 		kernels := Kernels(hash)
 		h := kernels[len(kernels)-1].New([16]byte{1}, 32)
-		h.Chains([]Chain{{From: 255, To: 256}}, make([]byte, 32))
+		h.Chains([]Chain{{From: SeedStep, To: SeedStep + 1}}, bytes.Repeat([]byte{7}, 32), make([]byte, 32))
 		if !bytes.Equal(h.input[:], make([]byte, len(h.input))) {
 			t.Errorf("%v: left over: %x", hash, h.input)
 		}
