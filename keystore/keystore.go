@@ -37,6 +37,8 @@ type Keystore struct {
 
 	locking sync.Mutex // one Lock or Unlock at a time
 
+	turns chan struct{} // as many as trees may grow in the background
+
 	mu      sync.RWMutex // guards what follows
 	master  MasterKey    // nil while locked
 	resting bool         // locking is under way: secrets are sealed, not opened
@@ -62,7 +64,7 @@ func New(store Store, guard Guard, log *slog.Logger) (*Keystore, error) {
 func NewSession(log *slog.Logger) (*Keystore, error) { return load(NewVolatile(), NoGuard{}, log) }
 
 func load(store Store, guard Guard, log *slog.Logger) (*Keystore, error) {
-	ks := &Keystore{store: store, guard: guard, log: log, keys: map[Identity]*key{}}
+	ks := &Keystore{store: store, guard: guard, log: log, turns: make(chan struct{}, gardeners()), keys: map[Identity]*key{}}
 	ids, err := store.List()
 	if err != nil {
 		return nil, fmt.Errorf("couldn't list the keys: %w", err)

@@ -19,6 +19,7 @@ import (
 type lowerTree struct {
 	*tree
 	next      uint32 // the first leaf that was never used; with batches the record counts
+	found     uint64 // leaves that it had unused when this process made it or brought it back
 	signature []byte // of the level above, over this tree's public key
 }
 
@@ -39,7 +40,7 @@ func (k *key) nextPathLeaf(ctx context.Context) (*tree, uint32, error) {
 	if err := k.extend(ctx); err != nil {
 		return nil, 0, err
 	}
-	k.tend()
+	k.tend(ctx)
 	lowest := k.path[len(k.path)-1]
 	if k.state.batchSize() > 0 {
 		leaf, err := k.nextOfBatch()
@@ -145,7 +146,7 @@ func (k *key) newTrees(ctx context.Context, first int) ([]*lowerTree, error) {
 			wipeTrees(fresh)
 			return nil, fmt.Errorf("couldn't make a lower tree: %w", err)
 		}
-		fresh = append(fresh, &lowerTree{tree: t})
+		fresh = append(fresh, &lowerTree{tree: t, found: k.state.Levels[level].Leaves()})
 	}
 	return fresh, nil
 }
@@ -274,5 +275,6 @@ func (k *key) rebuildLower(ctx context.Context, level int, parked ParkedTree, ab
 	if err != nil {
 		return nil, err
 	}
-	return &lowerTree{t, parked.Next, parked.Signature}, nil
+	found := public.Set.Leaves() - uint64(parked.Next)
+	return &lowerTree{t, parked.Next, found, parked.Signature}, nil
 }

@@ -3,7 +3,6 @@ package keystore
 import (
 	"context"
 	"runtime"
-	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -18,46 +17,71 @@ type nursery map[int]*growing
 
 // growing is a tree that is being computed.
 type growing struct {
+	left    uint64 // unused leaves of the live tree when this one was begun
 	builder *lms.Builder
-	seed    []byte    // of the tree, in locked memory; the builder uses this very slice
-	helping *lms.Work // of the signer, who helps when the background is late
-	stopped atomic.Bool
-	ended   chan struct{} // closed when the background is done
+	seed    []byte        // of the tree, in locked memory; the builder uses this very slice
+	helping *lms.Work     // of the signer, who helps when the background is late
+	stop    chan struct{} // closed to end the background
+	ended   chan struct{} // closed when it has ended
 }
 
-// The next tree of a level is begun when one leaf in growAfter of the present one
-// is used: not at once, for many processes sign once and end.
+// growAfter divides the leaves that a process finds in a tree: when it has used
+// one part of them, the next tree is begun (not at once, for many processes sign
+// once and end), and one part of the rest later the signers begin to help.
 const growAfter = 8
 
 // backgroundNice is the priority of the thread that computes, as nice(1) counts.
 const backgroundNice = 10
 
-// grow begins a tree from fresh random I and SEED.
-func grow(set lms.ParameterSet) (*growing, error) {
+// gardeners is how many trees may grow at a time, each on a thread of its own:
+// one core is left to those who sign.
+func gardeners() int { return max(1, runtime.GOMAXPROCS(0)-1) }
+
+// grow begins a tree from fresh random I and SEED. The background waits for a
+// place among turns.
+func grow(set lms.ParameterSet, left uint64, turns chan struct{}) (*growing, error) {
 	id, seed := freshTree(set)
 	builder, err := lms.NewBuilder(set, id, seed)
 	if err != nil {
 		Wipe(seed)
 		return nil, err
 	}
-	g := &growing{builder: builder, seed: seed, helping: builder.NewWork(), ended: make(chan struct{})}
-	go g.run()
+	g := &growing{left, builder, seed, builder.NewWork(), make(chan struct{}), make(chan struct{})}
+	go g.run(turns)
 	return g, nil
 }
 
 // run computes in the background.
-func (g *growing) run() {
+func (g *growing) run(turns chan struct{}) {
 	defer close(g.ended)
+	select {
+	case <-g.stop:
+		return
+	case turns <- struct{}{}:
+		defer func() { <-turns }()
+	}
 	runtime.LockOSThread() // and not unlocked: the thread ends with its priority
 	_ = unix.Setpriority(unix.PRIO_PROCESS, 0, backgroundNice)
-	for work := g.builder.NewWork(); !g.stopped.Load() && work.Step(); {
+	for work := g.builder.NewWork(); !g.stopped() && work.Step(); {
 	}
 }
 
-// keepPace computes until so much of the tree is done, unless the background has
-// done it: who signs faster than a tree can be computed pays for it evenly.
-func (g *growing) keepPace(part, whole uint64) {
-	for {
+func (g *growing) stopped() bool {
+	select {
+	case <-g.stop:
+		return true
+	default:
+		return false
+	}
+}
+
+// keepPace computes until so much of the tree is done as of the live one is used,
+// unless the background has done it: who signs faster than a tree can be computed
+// pays for it evenly. The background has a lead.
+func (g *growing) keepPace(ctx context.Context, left uint64) {
+	whole := g.left - g.left/growAfter
+	part := whole - min(whole, left)
+	for ctx.Err() == nil {
 		done, blocks := g.builder.Progress()
 		if uint64(done)*whole >= part*uint64(blocks) || !g.helping.Step() {
 			return
@@ -77,7 +101,7 @@ func (g *growing) finish(ctx context.Context) (*tree, error) {
 
 // discard ends the computation and wipes the seed.
 func (g *growing) discard() {
-	g.stopped.Store(true)
+	close(g.stop)
 	g.builder.Discard()
 	<-g.ended
 	Wipe(g.seed)
@@ -96,34 +120,61 @@ func (n nursery) take(ctx context.Context, level int, set lms.ParameterSet) (*tr
 	return t, err
 }
 
-func (n *nursery) clear() {
-	for _, g := range *n {
-		g.discard()
+// clear discards what grows.
+func (n nursery) clear() {
+	for level := range n {
+		n.drop(level)
 	}
-	*n = nil
+}
+
+// drop discards what grows for a level.
+func (n nursery) drop(level int) {
+	if g := n[level]; g != nil {
+		g.discard()
+		delete(n, level)
+	}
 }
 
 // tend begins the trees that will be needed, and keeps them in step with the
-// leaves that are used.
-func (k *key) tend() {
+// leaves that are used. There is no next tree where no leaf is left to sign it.
+func (k *key) tend(ctx context.Context) {
 	above := k.state.Free.Count() > 0
 	for level := 1; level <= len(k.path); level++ {
-		whole := k.state.Levels[level].Leaves()
-		if used, first := whole-k.left(level), whole/growAfter; above && used >= first {
-			if g := k.growAt(level); g != nil {
-				g.keepPace(used-first, whole-first)
-			}
+		if above {
+			k.tendLevel(ctx, level)
+		} else {
+			k.nursery.drop(level)
 		}
 		above = above || k.left(level) > 0
 	}
 }
 
+// tendLevel counts from what this process found in the live tree: one that begins
+// with a tree nearly used up does not pay for all that was used before it.
+func (k *key) tendLevel(ctx context.Context, level int) {
+	found, left := k.path[level-1].found, k.unused(level)
+	if found-min(found, left) < found/growAfter {
+		return
+	}
+	if g := k.growAt(level, left); g != nil {
+		g.keepPace(ctx, left)
+	}
+}
+
+// unused is left with the leaves that are taken and not used, a batch in memory.
+func (k *key) unused(level int) uint64 {
+	if level < len(k.path) {
+		return k.left(level)
+	}
+	return k.left(level) + k.batch.Count()
+}
+
 // growAt is the growing tree of a level, begun if there is none.
-func (k *key) growAt(level int) *growing {
+func (k *key) growAt(level int, left uint64) *growing {
 	if g := k.nursery[level]; g != nil {
 		return g
 	}
-	g, err := grow(k.state.Levels[level])
+	g, err := grow(k.state.Levels[level], left, k.ks.turns)
 	if err != nil {
 		k.ks.log.Error("couldn't begin the next lower tree", "key", k.id, "error", err)
 		return nil

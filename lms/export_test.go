@@ -18,6 +18,9 @@ func UseKernel(t testing.TB, kernel sha256mb.Kernel) {
 	}
 }
 
+// Kept reports whether t has a subtree below the top in memory.
+func (t *Tree) Kept(index uint32) bool { return t.below.look(index) != nil }
+
 // KeepTop makes all trees of a test keep so many levels in memory, so that small trees have subtrees below the top.
 func KeepTop(t testing.TB, levels int) {
 	before := maxTop

@@ -63,7 +63,7 @@ func NewTree(ctx context.Context, set ParameterSet, id ID, seed []byte) (*Tree, 
 }
 
 // OpenTree is the Tree of which Nodes gave nodes, in a fraction of the time of NewTree. root is its T[1], as the public
-// key has it; it vouches for the nodes. The first leaf is computed, so that another seed is noticed. Errors: ErrParameters,
+// key has it; it vouches for the nodes. The first leaf or subtree is computed, so that another seed is noticed. Errors: ErrParameters,
 // ErrNodes; seed is the caller's again then.
 func OpenTree(set ParameterSet, id ID, seed, root, nodes []byte) (*Tree, error) {
 	t, err := newTree(set, id, seed)
@@ -73,8 +73,8 @@ func OpenTree(set ParameterSet, id ID, seed, root, nodes []byte) (*Tree, error) 
 	if err := t.adopt(nodes, root); err != nil {
 		return nil, err
 	}
-	if t.subtreeHeight() == 0 && !t.firstLeafAgrees() {
-		return nil, fmt.Errorf("%w: the seed gives another first leaf", ErrNodes)
+	if err := t.checkSeed(); err != nil {
+		return nil, err
 	}
 	return t, nil
 }
@@ -104,12 +104,18 @@ func (t *Tree) adopt(nodes, root []byte) error {
 	return nil
 }
 
-// firstLeafAgrees compares leaf 0 of a tree that is all top with what the seed gives. Each subtree is compared when it is
-// computed.
-func (t *Tree) firstLeafAgrees() bool {
+// checkSeed compares the first node of the lowest level of the top, leaf 0 or the first subtree, with what the seed gives.
+func (t *Tree) checkSeed() error {
+	if t.subtreeHeight() > 0 {
+		_, err := t.computed(0)
+		return err
+	}
 	leaf := make([]byte, t.set.N())
 	t.newBench().leaves(t.seed, 0, leaf)
-	return bytes.Equal(leaf, t.node(1<<t.set.Height()))
+	if !bytes.Equal(leaf, t.node(1<<t.topHeight)) {
+		return fmt.Errorf("%w: the seed gives another first leaf", ErrNodes)
+	}
+	return nil
 }
 
 // Nodes returns what OpenTree needs to make t again: the lowest nodes of the top, n * 2^15 bytes or n * 2^h. They are

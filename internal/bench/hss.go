@@ -70,6 +70,7 @@ func (b *bench) signing(ctx context.Context, k key, keys *keystore.Keystore, suf
 // each life of 2^h signatures begins with the change of the tree and has the cost of one, whenever it is made.
 func (b *bench) mean(ctx context.Context, k key, s *signer, suffix string, which func(cost) float64) error {
 	m, life, changes, total := kernelMeter(b.kernels[hashOf(k.lower())]), int(k.lower().Leaves()), k.changes, 0.0
+	cost := pathCost(k.levels[0], k.lower())
 	if b.long {
 		changes = k.long
 	}
@@ -77,15 +78,15 @@ func (b *bench) mean(ctx context.Context, k key, s *signer, suffix string, which
 		return err
 	}
 	for range changes {
-		m.turn()
+		m.turn(cost * float64(life))
 		c, err := measure(func() error { return times(ctx, life, s.sign(ctx)) })
 		if err != nil {
 			return err
 		}
 		total += which(c)
 	}
-	m.turn()
-	b.addFloor("sign/"+k.name+suffix, "us", total/float64(changes*life), pathCost(k.levels[0], k.lower()), m)
+	m.turn(cost * float64(life))
+	b.addFloor("sign/"+k.name+suffix, "us", total/float64(changes*life), cost, m)
 	return nil
 }
 

@@ -11,7 +11,7 @@ import (
 	"github.com/onceleaf/onceleaf/internal/sha256mb"
 )
 
-// meter has the rate of a hash on chained messages of 55 bytes, in short bursts between other work. The best counts.
+// meter has the rate of a hash on chained messages of 55 bytes, measured between other work. The best turn counts.
 type meter struct {
 	name  string
 	burst func() // some compressions
@@ -19,12 +19,17 @@ type meter struct {
 	best  float64
 }
 
-// turn runs a few bursts. It must be called on one core.
-func (m *meter) turn() {
-	for range 4 {
-		c, _ := watch(func() error { m.burst(); return nil })
-		m.best = min(m.best, c.processor/float64(m.count))
-	}
+// turn runs as many compressions as the work that it is compared with, or a few more: the best of short turns would be
+// better than that of long ones on a machine that has other work too. It must be called on one core.
+func (m *meter) turn(compressions float64) {
+	bursts := max(1, math.Ceil(compressions/float64(m.count)))
+	c, _ := watch(func() error {
+		for range int(bursts) {
+			m.burst()
+		}
+		return nil
+	})
+	m.best = min(m.best, c.processor/(bursts*float64(m.count)))
 }
 
 // rate is millions of compressions per second.
@@ -39,7 +44,7 @@ func kernelMeter(k sha256mb.Kernel) *meter {
 			for c := range batch {
 				batch[c] = sha256mb.Chain{I: uint16(c), To: steps}
 			}
-			h.Chains(batch, values)
+			h.Chains(batch, nil, values)
 		}
 	}
 	return &meter{k.Name, burst, chains * steps * repeats, math.Inf(1)}
@@ -81,9 +86,9 @@ func (b *bench) kernelRates(ctx context.Context) error {
 		var best float64
 		for _, k := range sha256mb.Kernels(hash) {
 			kernel, library := kernelMeter(k), libraryMeter(hash)
-			for range 6 {
-				kernel.turn()
-				library.turn()
+			for range 24 {
+				kernel.turn(0)
+				library.turn(0)
 			}
 			b.add(row{Name: rowOfKernel(k), Value: kernel.rate(), Unit: "M compressions/s", Reference: library.rate(),
 				Ratio: kernel.rate() / library.rate(), Against: "value / " + library.name + ", one shot"})

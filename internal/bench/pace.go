@@ -12,7 +12,7 @@ import (
 // request's time counts from when it was due: who waits behind a slow one waits too.
 func (b *bench) paced(ctx context.Context, k key, s *signer, name string) error {
 	m := kernelMeter(b.kernels[hashOf(k.lower())])
-	m.turn()
+	m.turn(checkedCost(k.lower()) * float64(k.lower().Leaves()))
 	if err := b.allCores(); err != nil {
 		return err
 	}

@@ -22,12 +22,12 @@ func (b *bench) keyGeneration(ctx context.Context, s set) error {
 		if err := b.oneCore(); err != nil {
 			return err
 		}
-		m.turn()
+		m.turn(treeCost(s.ParameterSet))
 		alone, root, err := timedTree(ctx, s.ParameterSet, seed)
 		if err != nil {
 			return err
 		}
-		m.turn()
+		m.turn(treeCost(s.ParameterSet))
 		if err := b.allCores(); err != nil {
 			return err
 		}
@@ -94,7 +94,7 @@ func (b *bench) operation(ctx context.Context, name string, s lms.ParameterSet, 
 	m, best := kernelMeter(b.kernels[hashOf(s)]), endless
 	var medians, tails []float64
 	for range rounds(3, 12, 3*time.Second) {
-		m.turn()
+		m.turn(compressions * float64(count))
 		c, err := measure(func() error { return times(ctx, count, do) })
 		if err != nil {
 			return err
