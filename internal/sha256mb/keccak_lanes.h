@@ -14,76 +14,87 @@ INLINE unsigned at(unsigned round, unsigned x, unsigned y)
 	return 5 * (((power - 1) * x + power * y) % 5) + x;
 }
 
-// one_round is theta, rho, pi, chi and iota.
-INLINE void one_round(vec a[25], unsigned round, vec iota)
+// theta makes what is added to each column from the sums of the columns.
+INLINE void theta(vec sum[5], const vec column[5])
+{
+#pragma GCC unroll 5
+	for (unsigned x = 0; x < 5; x++)
+		sum[x] = sum2(column[(x + 4) % 5], rotate(column[(x + 1) % 5], 1));
+}
+
+// one_row is the rest of a round for the words of row y but iota.
+INLINE void one_row(vec row[5], const vec a[25], const vec sum[5], unsigned round, unsigned y)
 {
 	static const unsigned char rotation[5][5] = { // by y and x
 		{0, 1, 62, 28, 27}, {36, 44, 6, 55, 20}, {3, 10, 43, 25, 39}, {41, 45, 15, 21, 8}, {18, 2, 61, 56, 14},
 	};
-	vec column[5], sum[5];
+	vec b[5]; // B[x, y], which comes from A[x + 3y, x]
 #pragma GCC unroll 5
-	for (unsigned x = 0; x < 5; x++)
-		column[x] = sum3(sum3(a[x], a[x + 5], a[x + 10]), a[x + 15], a[x + 20]);
-#pragma GCC unroll 5
-	for (unsigned x = 0; x < 5; x++)
-		sum[x] = sum2(column[(x + 4) % 5], rotate(column[(x + 1) % 5], 1));
-#pragma GCC unroll 5
-	for (unsigned y = 0; y < 5; y++) {
-		vec b[5]; // B[x, y], which comes from A[x + 3y, x]
-#pragma GCC unroll 5
-		for (unsigned x = 0; x < 5; x++) {
-			unsigned from = (x + 3 * y) % 5;
-			b[x] = rotate(sum2(a[at(round, from, x)], sum[from]), rotation[x][from]);
-		}
-#pragma GCC unroll 5
-		for (unsigned x = 0; x < 5; x++)
-			a[at(round + 1, x, y)] = chi(b[x], b[(x + 1) % 5], b[(x + 2) % 5]);
+	for (unsigned x = 0; x < 5; x++) {
+		unsigned from = (x + 3 * y) % 5;
+		b[x] = rotate(sum2(a[at(round, from, x)], sum[from]), rotation[x][from]);
 	}
-	a[0] = sum2(a[0], iota);
+#pragma GCC unroll 5
+	for (unsigned x = 0; x < 5; x++)
+		row[x] = chi(b[x], b[(x + 1) % 5], b[(x + 2) % 5]);
 }
 
-INLINE void theta(vec a[25], vec sum[5])
+// one_round is theta, rho, pi, chi and iota. column has the sums of the columns, which it brings up to date on the way.
+INLINE void one_round(vec a[25], vec column[5], unsigned round, uint64_t iota)
 {
-	vec column[5];
+	vec sum[5], row[5][5];
+	theta(sum, column);
+#pragma GCC unroll 5
+	for (unsigned y = 0; y < 5; y++) {
+		one_row(row[y], a, sum, round, y);
+		if (y == 0)
+			row[0][0] = sum2(row[0][0], broadcast(iota));
+#pragma GCC unroll 5
+		for (unsigned x = 0; x < 5; x++)
+			a[at(round + 1, x, y)] = row[y][x];
+#pragma GCC unroll 5
+		for (unsigned x = 0; x < 5; x++) {
+			if (y == 1)
+				column[x] = sum2(row[0][x], row[1][x]);
+			if (y == 3)
+				column[x] = sum3(column[x], row[2][x], row[3][x]);
+			if (y == 4)
+				column[x] = sum2(column[x], row[4][x]);
+		}
+	}
+}
+
+// most_rounds is all rounds but the last. It leaves the sums of the columns for that one.
+INLINE void most_rounds(vec a[25], vec column[5])
+{
 #pragma GCC unroll 5
 	for (unsigned x = 0; x < 5; x++)
 		column[x] = sum3(sum3(a[x], a[x + 5], a[x + 10]), a[x + 15], a[x + 20]);
-#pragma GCC unroll 5
-	for (unsigned x = 0; x < 5; x++)
-		sum[x] = sum2(column[(x + 4) % 5], rotate(column[(x + 1) % 5], 1));
-}
-INLINE void last_round(vec a[25], vec iota)
-{
-	static const unsigned char rot[5]={0,44,43,21,14};
-	vec sum[5], b[5];
-	theta(a, sum);
-#pragma GCC unroll 5
-	for (unsigned x = 0; x < 5; x++)
-		b[x] = rotate(sum2(a[at(23, x, x)], sum[x]), rot[x]);
-#pragma GCC unroll 5
-	for (unsigned x = 0; x < 4; x++)
-		a[x] = chi(b[x], b[(x + 1) % 5], b[(x + 2) % 5]);
-	a[0] = sum2(a[0], iota);
-}
-INLINE void permute(vec a[25])
-{
-	for (unsigned round = 0; round < 24; round += 4) {
-#pragma GCC unroll 4
-		for (unsigned k = 0; k < 4; k++)
-			one_round(a, k, broadcast(shake256_round[round + k]));
-	}
-}
-INLINE void permute_first(vec a[25])
-{
 	for (unsigned round = 0; round < 20; round += 4) {
 #pragma GCC unroll 4
 		for (unsigned k = 0; k < 4; k++)
-			one_round(a, k, broadcast(shake256_round[round + k]));
+			one_round(a, column, k, shake256_round[round + k]);
 	}
 #pragma GCC unroll 3
 	for (unsigned k = 0; k < 3; k++)
-		one_round(a, k, broadcast(shake256_round[20 + k]));
-	last_round(a, broadcast(shake256_round[23]));
+		one_round(a, column, k, shake256_round[20 + k]);
+}
+
+INLINE void permute(vec a[25])
+{
+	vec column[5];
+	most_rounds(a, column);
+	one_round(a, column, 3, shake256_round[23]);
+}
+
+// permute_to_row is permute, of which the first row alone is wanted: the last round makes no other.
+INLINE void permute_to_row(vec a[25], vec row[5])
+{
+	vec column[5], sum[5];
+	most_rounds(a, column);
+	theta(sum, column);
+	one_row(row, a, sum, 3, 0);
+	row[0] = sum2(row[0], broadcast(shake256_round[23]));
 }
 
 // advance is kernel.advance. Byte 22 of the input is j, and the value begins with byte 23, the last of a word.
@@ -109,10 +120,11 @@ TARGET static void advance(struct lanes *l, unsigned steps)
 		for (unsigned k = 0; k < 3; k++)
 			a[3 + k] = sum2(shift_right(value[k], 8), shift_left(value[k + 1], 56));
 		a[6] = l->n < 32 ? broadcast(0) : sum2(shift_right(value[3], 8), broadcast(SHAKE256_PADDING << 56));
-		permute_first(a);
+		vec row[5];
+		permute_to_row(a, row);
 #pragma GCC unroll 4
 		for (unsigned k = 0; k < 4; k++)
-			value[k] = a[k];
+			value[k] = row[k];
 		if (l->n < 32)
 			value[3] = broadcast(SHAKE256_PADDING);
 		head = choose(broadcast(j_mask), add(head, broadcast(UINT64_C(1) << 48)), head);
