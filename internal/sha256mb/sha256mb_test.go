@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -251,6 +252,7 @@ func TestKernels(t *testing.T) {
 	for _, hash := range []Hash{SHA256, SHAKE256} {
 		for _, k := range Kernels(hash) {
 			t.Logf("%v: %s", hash, k.Name)
+			writeCount(t, fmt.Sprintf("kernel/%v/%s 1\n", hash, strings.ReplaceAll(k.Name, " ", "-")))
 			count++
 		}
 		if fastest := Fastest(hash); fastest.Name != Kernels(hash)[0].Name {
