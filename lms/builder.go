@@ -65,6 +65,9 @@ type Builder struct {
 	taken  atomic.Int64
 	done   atomic.Int64
 	ready  chan struct{} // closed when the tree is complete
+
+	mu    sync.Mutex // guards the top of tree until it is complete, and ended
+	ended []bool     // by block
 }
 
 // NewBuilder makes a Builder of the tree of the LMS private key (id, seed), as NewTree would; nothing is computed yet.
@@ -74,7 +77,8 @@ func NewBuilder(set ParameterSet, id ID, seed []byte) (*Builder, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Builder{tree: t, blocks: int64(set.Leaves()) / t.blockLeaves(), ready: make(chan struct{})}, nil
+	blocks := int64(set.Leaves()) / t.blockLeaves()
+	return &Builder{tree: t, blocks: blocks, ready: make(chan struct{}), ended: make([]bool, blocks)}, nil
 }
 
 // blockLeaves is the number of leaves of a block: some leaves of the top, or a subtree below it.
@@ -92,55 +96,65 @@ func (b *Builder) Progress() (done, blocks int64) { return b.done.Load(), b.bloc
 type Work struct {
 	builder *Builder
 	bench   *bench
-	nodes   []byte // of a subtree
+	nodes   []byte // of a subtree, or the leaves of a block
 }
 
 // NewWork makes what one goroutine needs to take part.
 func (b *Builder) NewWork() *Work {
-	w := &Work{builder: b, bench: b.tree.newBench()}
-	if height := b.tree.subtreeHeight(); height > 0 {
-		w.nodes = make([]byte, 2*b.tree.set.N()<<height)
+	size := b.tree.blockLeaves()
+	if b.tree.subtreeHeight() > 0 {
+		size *= 2
 	}
-	return w
+	return &Work{b, b.tree.newBench(), make([]byte, size*int64(b.tree.set.N()))}
 }
 
 // Step computes one block. It returns false if there is none to take: others may still be at theirs.
 func (w *Work) Step() bool {
-	b := w.builder
-	b.tree.mu.RLock()
-	defer b.tree.mu.RUnlock()
-	if b.tree.seed == nil {
-		return false // discarded
-	}
-	k := b.taken.Add(1) - 1
-	if k >= b.blocks {
+	k := w.builder.taken.Add(1) - 1
+	return k < w.builder.blocks && w.compute(k)
+}
+
+// compute computes block k and puts it into the tree. It returns false if the computation was discarded.
+func (w *Work) compute(k int64) bool {
+	t := w.builder.tree
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	if t.seed == nil {
 		return false
 	}
-	w.compute(k)
-	if b.done.Add(1) == b.blocks {
-		raise(w.bench.hasher, b.tree.set.N(), 1, b.tree.topHeight, b.tree.top)
-		close(b.ready)
+	if t.subtreeHeight() > 0 {
+		w.bench.subtree(t.seed, uint32(k), w.nodes)
+		w.put(k, w.nodes[t.set.N():2*t.set.N()])
+	} else {
+		w.bench.leaves(t.seed, uint32(k*t.blockLeaves()), w.nodes)
+		w.put(k, w.nodes)
 	}
 	return true
 }
 
-// compute fills in block k of the lowest level of the top.
-func (w *Work) compute(k int64) {
-	t, n := w.builder.tree, int64(w.builder.tree.set.N())
-	if w.nodes == nil {
-		leaves := t.blockLeaves()
-		w.bench.leaves(t.seed, uint32(k*leaves), t.bottom()[k*leaves*n:(k+1)*leaves*n])
+// put puts the nodes of block k into the lowest level of the top, if nobody was faster. The last one completes the top.
+func (w *Work) put(k int64, nodes []byte) {
+	b, t := w.builder, w.builder.tree
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.ended[k] {
 		return
 	}
-	w.bench.subtree(t.seed, uint32(k), w.nodes)
-	copy(t.bottom()[k*n:(k+1)*n], w.nodes[n:])
+	b.ended[k] = true
+	copy(t.bottom()[k*int64(len(nodes)):], nodes)
+	if b.done.Add(1) == b.blocks {
+		raise(w.bench.hasher, t.set.N(), 1, t.topHeight, t.top)
+		close(b.ready)
+	}
 }
 
-// Build computes what is left, on all cores, beside others who take part, and returns the Tree. The error is that of
-// ctx, which is looked at every few leaves; what was computed until then is kept, and Build may be called again.
+// Build computes what is left, on all cores, beside others who take part, and returns the Tree. It does not wait for the
+// others, who may have a lower priority, but computes the blocks that they are at too. The error is that of ctx, which is
+// looked at every few leaves; what was computed until then is kept, and Build may be called again.
 func (b *Builder) Build(ctx context.Context) (*Tree, error) {
 	work := func() {
 		for w := b.NewWork(); ctx.Err() == nil && w.Step(); {
+			runtime.Gosched() // before the scheduler has to see to it: it would be awake from then on
 		}
 	}
 	var group sync.WaitGroup
@@ -149,7 +163,20 @@ func (b *Builder) Build(ctx context.Context) (*Tree, error) {
 	}
 	work()
 	group.Wait()
+	b.computeOutstanding(ctx)
 	return b.Wait(ctx)
+}
+
+// computeOutstanding computes the blocks that are taken and not done, once more.
+func (b *Builder) computeOutstanding(ctx context.Context) {
+	for w, k := b.NewWork(), int64(0); k < b.blocks && ctx.Err() == nil; k++ {
+		b.mu.Lock()
+		ended := b.ended[k]
+		b.mu.Unlock()
+		if !ended {
+			w.compute(k)
+		}
+	}
 }
 
 // Wait returns the Tree when it is complete, or the error of ctx.

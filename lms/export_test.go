@@ -21,6 +21,12 @@ func UseKernel(t testing.TB, kernel sha256mb.Kernel) {
 // Kept reports whether t has a subtree below the top in memory.
 func (t *Tree) Kept(index uint32) bool { return t.below.look(index) != nil }
 
+// TakeBlock takes a block, which the result computes.
+func (b *Builder) TakeBlock() (compute func()) {
+	w, k := b.NewWork(), b.taken.Add(1)-1
+	return func() { w.compute(k) }
+}
+
 // KeepTop makes all trees of a test keep so many levels in memory, so that small trees have subtrees below the top.
 func KeepTop(t testing.TB, levels int) {
 	before := maxTop

@@ -157,6 +157,28 @@ func TestBuilder(t *testing.T) {
 	}
 }
 
+// TestNobodyIsWaitedFor: who took a block and does not go on holds nobody up, and does no harm when it comes late.
+func TestNobodyIsWaitedFor(t *testing.T) {
+	for _, levels := range []int{3, 15} {
+		lms.KeepTop(t, levels)
+		set := smallSets[1]
+		b, err := lms.NewBuilder(set, lms.ID{1}, seedFor(set))
+		if err != nil {
+			t.Fatal(err)
+		}
+		late := b.TakeBlock()
+		tree, err := b.Build(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		late()
+		done, blocks := b.Progress()
+		if done != blocks || !bytes.Equal(tree.PublicKey().Root, newSmall(t, set).PublicKey().Root) {
+			t.Errorf("%d of %d blocks, or the root is another", done, blocks)
+		}
+	}
+}
+
 // TestDiscard ends a computation under way.
 func TestDiscard(t *testing.T) {
 	set := smallSets[1]

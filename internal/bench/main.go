@@ -20,6 +20,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -29,6 +30,7 @@ import (
 var (
 	long   = flag.Bool("long", false, "measure also what takes minutes: memory of H25/W4, longer runs of H15/W4")
 	output = flag.String("json", "build/bench.json", "file for the rows")
+	only   = flag.String("only", "", "measure only the steps whose names match this regular expression, and the kernels")
 
 	// The run asks these of a process of its own.
 	generate = flag.String("generate", "", "only generate a key of this parameter set and tell the memory that it took")
@@ -69,6 +71,9 @@ func run(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
+	if b.only, err = regexp.Compile(*only); err != nil {
+		return err
+	}
 	err = b.measureAll(ctx)
 	if err := errors.Join(err, printTable(os.Stdout, b.rows)); err != nil {
 		return err
@@ -81,6 +86,7 @@ type bench struct {
 	machine
 	folder  string // for stores, on a disk
 	long    bool
+	only    *regexp.Regexp
 	begin   time.Time
 	kernels fastest
 	rows    []row
@@ -128,6 +134,9 @@ func (b *bench) measureAll(ctx context.Context) error {
 	for _, s := range b.steps() {
 		if s.long && !b.long {
 			left = append(left, s.name)
+			continue
+		}
+		if s.name != "kernel" && !b.only.MatchString(s.name) {
 			continue
 		}
 		b.progress("%s", s.name)

@@ -8,7 +8,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { LANES = 32 }; // of the widest kernel
+enum {
+	LANES = 32,    // of the widest kernel
+	LONGEST = 512, // chains have fewer steps
+};
 
 // chain is Chain of package sha256mb.
 struct chain {
@@ -71,6 +74,7 @@ extern const struct hash sha256mb_sha256, sha256mb_shake256;
 struct kernel {
 	const struct hash *hash;
 	unsigned lanes; // at once
+	unsigned pace;  // nanoseconds that a step of all lanes takes, about
 	void (*prepare)(struct lanes *);                 // computes what depends on id and q alone; NULL: nothing
 	void (*advance)(struct lanes *, unsigned steps); // takes values and step numbers steps > 0 steps on
 	void (*compress)(struct blocks *);               // takes one block into all states
@@ -90,9 +94,30 @@ typedef const struct stage plan[4];
 
 extern plan sha256mb_avx512_shani, sha256mb_avx512, sha256mb_shani, sha256mb_avx2, sha256mb_shake_avx512, sha256mb_shake_avx2;
 
+// queue is the chains of a batch that are not at their end. The longest leave it first.
+struct queue {
+	uint16_t first[LONGEST]; // of the list of the chains that have so many steps left
+	unsigned longest;        // steps of a chain in it, or more
+	size_t count;            // chains
+	uint64_t steps;          // of all
+};
+
+// work is a batch under way. It has no pointers into memory of Go.
+struct work {
+	const struct stage *stage; // NULL: not begun; one without a kernel: done
+	struct queue queue;
+	struct lanes lanes;
+	uint32_t active;        // bit l is lane l
+	uint32_t stale;         // lanes whose q is not the one that the kernel prepared for
+	uint16_t owner[LANES];  // chain in the lane
+	unsigned end[LANES];    // when it ends, in steps
+	unsigned now;           // steps since the begin
+	uint32_t ends[LONGEST]; // lanes that end at a time, which counts modulo LONGEST
+};
+
 int sha256mb_has_shani(void);
-void sha256mb_chains(const struct stage *plan, const uint8_t id[16], unsigned n, struct chain *batch, size_t count,
-	const uint8_t *seed, uint8_t *values);
+int sha256mb_chains(struct work *work, const struct stage *plan, const uint8_t id[16], unsigned n, struct chain *batch,
+	size_t count, const uint8_t *seed, uint8_t *values);
 void sha256mb_nodes(const struct stage *plan, const uint8_t id[16], unsigned n, uint32_t first, uint16_t d,
 	const uint8_t *data, size_t size, uint8_t *out, size_t count);
 

@@ -13,6 +13,7 @@ package sha256mb
 import "C"
 
 import (
+	"sync"
 	"unsafe"
 
 	"golang.org/x/sys/cpu"
@@ -52,9 +53,15 @@ func (l lanes) usable() bool { return l.kernel != nil }
 var _ = [1]struct{}{}[unsafe.Sizeof(Chain{})-C.sizeof_struct_chain]
 
 func (l lanes) chains(id *[idSize]byte, n int, batch []Chain, seed, values []byte) {
-	C.sha256mb_chains(l.kernel, (*C.uint8_t)(&id[0]), C.unsigned(n), (*C.struct_chain)(unsafe.Pointer(&batch[0])),
-		C.size_t(len(batch)), (*C.uint8_t)(unsafe.SliceData(seed)), (*C.uint8_t)(&values[0]))
+	work := works.Get().(*C.struct_work)
+	for C.sha256mb_chains(work, l.kernel, (*C.uint8_t)(&id[0]), C.unsigned(n), (*C.struct_chain)(unsafe.Pointer(&batch[0])),
+		C.size_t(len(batch)), (*C.uint8_t)(unsafe.SliceData(seed)), (*C.uint8_t)(&values[0])) != 0 {
+	}
+	works.Put(work)
 }
+
+// works are batches that are done, for the next ones.
+var works = sync.Pool{New: func() any { return new(C.struct_work) }}
 
 func (l lanes) nodes(id *[idSize]byte, n int, first uint32, d uint16, data, out []byte) {
 	count := len(out) / n

@@ -94,5 +94,5 @@ INLINE vec small1(vec x)
 #include "sha256_lanes.h"
 
 const struct kernel sha256mb_sha256_avx2 = {
-	.hash = &sha256mb_sha256, .lanes = WIDTH, .prepare = prepare, .advance = advance, .compress = compress,
+	.hash = &sha256mb_sha256, .lanes = WIDTH, .pace = 270, .prepare = prepare, .advance = advance, .compress = compress,
 };

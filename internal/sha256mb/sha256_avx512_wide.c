@@ -6,5 +6,5 @@
 #include "sha256_avx512.h"
 
 const struct kernel sha256mb_sha256_avx512_wide = {
-	.hash = &sha256mb_sha256, .lanes = WIDTH, .prepare = prepare, .advance = advance, .compress = compress,
+	.hash = &sha256mb_sha256, .lanes = WIDTH, .pace = 480, .prepare = prepare, .advance = advance, .compress = compress,
 };

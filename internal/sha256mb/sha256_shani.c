@@ -146,5 +146,5 @@ TARGET static void compress(struct blocks *b)
 }
 
 const struct kernel sha256mb_sha256_shani = {
-	.hash = &sha256mb_sha256, .lanes = STREAMS, .advance = advance, .compress = compress,
+	.hash = &sha256mb_sha256, .lanes = STREAMS, .pace = 70, .advance = advance, .compress = compress,
 };

@@ -72,5 +72,5 @@ INLINE vec chi(vec a, vec b, vec c)
 #include "keccak_lanes.h"
 
 const struct kernel sha256mb_shake256_avx2 = {
-	.hash = &sha256mb_shake256, .lanes = WIDTH, .advance = advance, .compress = compress,
+	.hash = &sha256mb_shake256, .lanes = WIDTH, .pace = 370, .advance = advance, .compress = compress,
 };
