@@ -15,7 +15,7 @@ type key struct {
 	ks *Keystore
 	id Identity
 
-	mu      sync.Mutex // one signature or change of this key at a time; guards what follows
+	mu      sync.Mutex // one leaf or change of this key at a time; guards what follows
 	snap    Snapshot   // nil: the outcome of a change is unknown, see refresh
 	state   State
 	root    *tree        // nil until needed
@@ -134,28 +134,47 @@ func (k *key) change(transition func(State) (State, error)) error {
 	return k.commit(next)
 }
 
-// sign makes one HSS signature. The order of the steps is what this project is
-// about: the leaf is durably gone (nextLeaf) before anything is signed with it,
-// and the signature is verified before anybody sees it.
-func (k *key) sign(ctx context.Context, message []byte) ([]byte, error) {
+// owned is a message leaf that whoever took it signs with once, or not at all.
+type owned struct {
+	tree   *tree // held
+	leaf   uint32
+	signed []lms.SignedKey // from the root down to tree
+	next   []pace          // of the trees to come
+}
+
+// take takes the next message leaf, with the first half of the order of steps that
+// this project is about: the leaf is durably gone (nextLeaf) before anything is
+// signed with it. The caller has the lock, and lets the tree go without it: so the
+// signatures of one key are computed side by side.
+func (k *key) take(ctx context.Context) (own owned, err error) {
 	if err := k.refresh(); err != nil {
-		return nil, err
+		return own, err
 	}
 	if err := k.state.mayReserve(); err != nil {
-		return nil, err
+		return own, err
 	}
 	if err := ctx.Err(); err != nil {
-		return nil, err
+		return own, err
 	}
-	signer, leaf, err := k.nextLeaf(ctx)
+	if own.tree, own.leaf, err = k.nextLeaf(ctx); err != nil {
+		return own, err
+	}
+	own.tree.hold()
+	own.signed, own.next = k.signedKeys(), k.tend()
+	return own, nil
+}
+
+// sign makes the HSS signature, with the other half: it is verified before anybody
+// sees it.
+func (o owned) sign(ctx context.Context, message []byte) ([]byte, error) {
+	signature, err := o.tree.sign(o.leaf, message)
 	if err != nil {
 		return nil, err
 	}
-	signature, err := signer.sign(leaf, message)
-	if err != nil {
-		return nil, err
+	for _, p := range o.next {
+		p.growing.keepPace(ctx, p.left)
 	}
-	return lms.HSSSignature{Signed: k.signedKeys(), Message: signature}.Bytes(), nil
+	return lms.HSSSignature{Signed: o.signed, Message: signature}.Bytes(), nil
 }
 
 // nextLeaf is a leaf of the lowest level that nobody else will get.

@@ -357,12 +357,22 @@ func (ks *Keystore) admit(k *key) {
 // one-time key. On an error there is no signature; a leaf that was taken for it
 // is burned. ErrExhausted, ErrLocked, ErrQuarantined, ErrNoKey, ErrStore.
 func (ks *Keystore) Sign(ctx context.Context, id Identity, message []byte) ([]byte, error) {
-	k, err := ks.acquire(id)
+	own, err := ks.take(ctx, id)
 	if err != nil {
 		return nil, err
 	}
+	defer own.tree.letGo()
+	return own.sign(ctx, message)
+}
+
+// take takes the next message leaf of a key. The caller lets its tree go.
+func (ks *Keystore) take(ctx context.Context, id Identity) (owned, error) {
+	k, err := ks.acquire(id)
+	if err != nil {
+		return owned{}, err
+	}
 	defer k.release()
-	return k.sign(ctx, message)
+	return k.take(ctx)
 }
 
 // Usable is nil if Sign would find a leaf: else ErrExhausted, ErrQuarantined or

@@ -40,7 +40,6 @@ func (k *key) nextPathLeaf(ctx context.Context) (*tree, uint32, error) {
 	if err := k.extend(ctx); err != nil {
 		return nil, 0, err
 	}
-	k.tend(ctx)
 	lowest := k.path[len(k.path)-1]
 	if k.state.batchSize() > 0 {
 		leaf, err := k.nextOfBatch()

@@ -13,7 +13,7 @@ func (ks *Keystore) openRoot(ctx context.Context, id Identity, public lms.Public
 	if nodes := ks.keptNodes(id); nodes != nil {
 		opened, err := lms.OpenTree(public.Set, public.I, seed, public.Root, nodes)
 		if err == nil {
-			return &tree{opened, public, seed}, nil
+			return &tree{Tree: opened, public: public, seed: seed}, nil
 		}
 		ks.log.Warn("the stored nodes of a key are of no use; its tree is computed again", "key", id, "error", err)
 	}

@@ -3,6 +3,7 @@ package keystore
 import (
 	"context"
 	"runtime"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -20,7 +21,8 @@ type growing struct {
 	left    uint64 // unused leaves of the live tree when this one was begun
 	builder *lms.Builder
 	seed    []byte        // of the tree, in locked memory; the builder uses this very slice
-	helping *lms.Work     // of the signer, who helps when the background is late
+	helping *lms.Work     // of a signer, who helps when the background is late; guarded by help
+	help    sync.Mutex    // one helps at a time
 	stop    chan struct{} // closed to end the background
 	ended   chan struct{} // closed when it has ended
 }
@@ -37,17 +39,18 @@ const backgroundNice = 10
 // one core is left to those who sign.
 func gardeners() int { return max(1, runtime.GOMAXPROCS(0)-1) }
 
-// grow begins a tree from fresh random I and SEED. The background waits for a
-// place among turns.
-func grow(set lms.ParameterSet, left uint64, turns chan struct{}) (*growing, error) {
-	id, seed := freshTree(set)
-	builder, err := lms.NewBuilder(set, id, seed)
+// grow begins the next tree of a level from fresh random I and SEED. The
+// background waits for its turn.
+func (k *key) grow(level int, left uint64) (*growing, error) {
+	id, seed := freshTree(k.state.Levels[level])
+	builder, err := lms.NewBuilder(k.state.Levels[level], id, seed)
 	if err != nil {
 		Wipe(seed)
 		return nil, err
 	}
-	g := &growing{left, builder, seed, builder.NewWork(), make(chan struct{}), make(chan struct{})}
-	go g.run(turns)
+	g := &growing{left: left, builder: builder, seed: seed, helping: builder.NewWork(),
+		stop: make(chan struct{}), ended: make(chan struct{})}
+	go g.run(k.ks.turns)
 	return g, nil
 }
 
@@ -77,8 +80,14 @@ func (g *growing) stopped() bool {
 
 // keepPace computes until so much of the tree is done as of the live one is used,
 // unless the background has done it: who signs faster than a tree can be computed
-// pays for it evenly. The background has a lead.
+// pays for it evenly. The background has a lead. It is called without the lock of
+// the key, also for a tree that is in use by then, or was discarded: there is
+// nothing to compute of it any more.
 func (g *growing) keepPace(ctx context.Context, left uint64) {
+	if !g.help.TryLock() {
+		return
+	}
+	defer g.help.Unlock()
 	whole := g.left - g.left/growAfter
 	part := whole - min(whole, left)
 	for ctx.Err() == nil {
@@ -96,7 +105,7 @@ func (g *growing) finish(ctx context.Context) (*tree, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &tree{built, built.PublicKey(), g.seed}, nil
+	return &tree{Tree: built, public: built.PublicKey(), seed: g.seed}, nil
 }
 
 // discard ends the computation and wipes the seed.
@@ -135,30 +144,33 @@ func (n nursery) drop(level int) {
 	}
 }
 
-// tend begins the trees that will be needed, and keeps them in step with the
-// leaves that are used. There is no next tree where no leaf is left to sign it.
-func (k *key) tend(ctx context.Context) {
+// pace is how far the live tree of a growing one's level is used.
+type pace struct {
+	growing *growing
+	left    uint64
+}
+
+// tend begins the trees that will be needed, and returns those that grow. There is
+// no next tree where no leaf is left to sign it.
+func (k *key) tend() (next []pace) {
 	above := k.state.Free.Count() > 0
 	for level := 1; level <= len(k.path); level++ {
-		if above {
-			k.tendLevel(ctx, level)
-		} else {
+		if !above {
 			k.nursery.drop(level)
+		} else if left := k.unused(level); k.due(level, left) {
+			next = k.appendPace(next, level, left)
 		}
 		above = above || k.left(level) > 0
 	}
+	return next
 }
 
-// tendLevel counts from what this process found in the live tree: one that begins
-// with a tree nearly used up does not pay for all that was used before it.
-func (k *key) tendLevel(ctx context.Context, level int) {
-	found, left := k.path[level-1].found, k.unused(level)
-	if found-min(found, left) < found/growAfter {
-		return
-	}
-	if g := k.growAt(level, left); g != nil {
-		g.keepPace(ctx, left)
-	}
+// due is whether the next tree of a level should grow. It counts from what this
+// process found in the live one: who begins with a tree nearly used up does not pay
+// for all that was used before.
+func (k *key) due(level int, left uint64) bool {
+	found := k.path[level-1].found
+	return found-min(found, left) >= found/growAfter
 }
 
 // unused is left with the leaves that are taken and not used, a batch in memory.
@@ -169,19 +181,19 @@ func (k *key) unused(level int) uint64 {
 	return k.left(level) + k.batch.Count()
 }
 
-// growAt is the growing tree of a level, begun if there is none.
-func (k *key) growAt(level int, left uint64) *growing {
-	if g := k.nursery[level]; g != nil {
-		return g
+// appendPace appends the growing tree of a level, which is begun if there is none.
+func (k *key) appendPace(next []pace, level int, left uint64) []pace {
+	g := k.nursery[level]
+	if g == nil {
+		var err error
+		if g, err = k.grow(level, left); err != nil {
+			k.ks.log.Error("couldn't begin the next lower tree", "key", k.id, "error", err)
+			return next
+		}
+		if k.nursery == nil {
+			k.nursery = nursery{}
+		}
+		k.nursery[level] = g
 	}
-	g, err := grow(k.state.Levels[level], left, k.ks.turns)
-	if err != nil {
-		k.ks.log.Error("couldn't begin the next lower tree", "key", k.id, "error", err)
-		return nil
-	}
-	if k.nursery == nil {
-		k.nursery = nursery{}
-	}
-	k.nursery[level] = g
-	return g
+	return append(next, pace{g, left})
 }

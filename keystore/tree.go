@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"sync"
 
 	"github.com/onceleaf/onceleaf/lms"
 )
@@ -14,8 +15,15 @@ import (
 type tree struct {
 	*lms.Tree
 	public lms.PublicKey
-	seed   []byte // SEED, in locked memory; the lms.Tree uses this very slice
+	seed   []byte         // SEED, in locked memory; the lms.Tree uses this very slice
+	users  sync.WaitGroup // who own a leaf and have not let go
 }
+
+// hold keeps the tree from being wiped until letGo. The caller has the lock of the
+// key, as has whoever wipes a tree: so nobody begins to hold one that is wiped.
+func (t *tree) hold() { t.users.Add(1) }
+
+func (t *tree) letGo() { t.users.Done() }
 
 // newTree makes a tree from fresh random I and SEED.
 func newTree(ctx context.Context, set lms.ParameterSet) (*tree, error) {
@@ -25,7 +33,7 @@ func newTree(ctx context.Context, set lms.ParameterSet) (*tree, error) {
 		Wipe(seed)
 		return nil, err
 	}
-	return &tree{built, built.PublicKey(), seed}, nil
+	return &tree{Tree: built, public: built.PublicKey(), seed: seed}, nil
 }
 
 // freshTree is random I and SEED.
@@ -47,11 +55,12 @@ func rebuild(ctx context.Context, public lms.PublicKey, seed []byte) (*tree, err
 		Wipe(seed)
 		return nil, err
 	}
-	return &tree{built, public, seed}, nil
+	return &tree{Tree: built, public: public, seed: seed}, nil
 }
 
-// wipe ends the use of a tree. It waits for a signature under way.
+// wipe ends the use of a tree, after the signatures of those who own a leaf of it.
 func (t *tree) wipe() {
+	t.users.Wait()
 	t.Wipe()
 	Wipe(t.seed)
 }

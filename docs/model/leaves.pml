@@ -107,7 +107,7 @@ inline reserve(n) {
 	next.free = next.free & ~taken; leaf = 0
 }
 
-/* The signature leaves key.sign. */
+/* The signature leaves owned.sign. */
 inline release(t, n) {
 	say(t, "a leaf is released")
 	assert(!(released & bit(n)));

@@ -126,7 +126,7 @@ inline park() {
 /* takeOut: the parked tree leaves the record; it is used from memory when that is durable. */
 inline takeOut() { next.parked = 0; next.hangsOn = 0; next.parkedNext = 0 }
 
-/* The signature leaves key.sign, and with it that of the root leaf over the tree. */
+/* The signature leaves owned.sign, and with it that of the root leaf over the tree. */
 inline release(t, n) {
 	say(t, "a leaf is released")
 	assert(!(released[path] & bit(n)));

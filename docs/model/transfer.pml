@@ -73,7 +73,7 @@ inline reserveHigh() {
 	if :: ok -> leaf--; next.free = next.free & ~bit(leaf) :: else fi
 }
 
-/* The signature leaves key.sign. */
+/* The signature leaves owned.sign. */
 inline release(t, n) {
 	say(t, "a leaf is released")
 	assert(!((released[0] | released[1]) & bit(n)));

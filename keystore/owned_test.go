@@ -1,0 +1,70 @@
+package keystore
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+)
+
+// TestOwnerOutlivesTheTree: who has taken a leaf signs with it, though the tree is
+// used up and replaced, the key rests or is destroyed meanwhile.
+func TestOwnerOutlivesTheTree(t *testing.T) {
+	for name, end := range map[string]func(*desk, Identity) error{
+		"used up":   func(d *desk, id Identity) error { _, err := d.Sign(context.Background(), id, nil); return err },
+		"locked":    func(d *desk, id Identity) error { return d.Lock() },
+		"destroyed": func(d *desk, id Identity) error { return d.Destroy(id) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDesk(t, NewVolatile())
+			id := d.generate(levels(2)...)
+			d.signTimes(id, 31)
+			public := d.info(id).PublicKey
+			own, err := d.take(t.Context(), id)
+			must(t, err)
+			ended := make(chan error)
+			go func() { ended <- end(d, id) }()
+			time.Sleep(20 * time.Millisecond) // for the other to come as far as it can
+			select {
+			case err := <-ended:
+				t.Errorf("the tree was wiped under the owner of a leaf: %v", err)
+			default:
+			}
+			signature, err := own.sign(t.Context(), []byte("message"))
+			own.tree.letGo()
+			must(t, err)
+			must(t, public.Verify([]byte("message"), signature))
+			must(t, <-ended)
+		})
+	}
+}
+
+// TestSideBySide: signatures of one key are computed at the same time, each with a
+// leaf of its own.
+func TestSideBySide(t *testing.T) {
+	for _, n := range []uint64{0, 3} {
+		d := newDesk(t, NewVolatile())
+		id, _ := d.generateWith(n, levels(2)...)
+		var owners []owned
+		for range 20 {
+			own, err := d.take(t.Context(), id)
+			must(t, err)
+			owners = append(owners, own)
+		}
+		var group sync.WaitGroup
+		leaves := map[uint32]bool{}
+		for _, own := range owners {
+			leaves[own.leaf] = true
+			group.Go(func() {
+				defer own.tree.letGo()
+				if _, err := own.sign(t.Context(), nil); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		group.Wait()
+		if len(leaves) != len(owners) {
+			t.Errorf("%d owners have %d leaves", len(owners), len(leaves))
+		}
+	}
+}
