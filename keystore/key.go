@@ -144,7 +144,7 @@ type owned struct {
 
 // take takes the next message leaf, with the first half of the order of steps that
 // this project is about: the leaf is durably gone (nextLeaf) before anything is
-// signed with it. The caller has the lock, and lets the tree go without it: so the
+// signed with it. The caller has the lock, and not any more when it signs: so the
 // signatures of one key are computed side by side.
 func (k *key) take(ctx context.Context) (own owned, err error) {
 	if err := k.refresh(); err != nil {
@@ -159,20 +159,18 @@ func (k *key) take(ctx context.Context) (own owned, err error) {
 	if own.tree, own.leaf, err = k.nextLeaf(ctx); err != nil {
 		return own, err
 	}
-	own.tree.hold()
 	own.signed, own.next = k.signedKeys(), k.tend()
+	own.tree.hold()
 	return own, nil
 }
 
 // sign makes the HSS signature, with the other half: it is verified before anybody
-// sees it.
-func (o owned) sign(ctx context.Context, message []byte) ([]byte, error) {
+// sees it. The tree is let go.
+func (o owned) sign(message []byte) ([]byte, error) {
+	defer o.tree.letGo()
 	signature, err := o.tree.sign(o.leaf, message)
 	if err != nil {
 		return nil, err
-	}
-	for _, p := range o.next {
-		p.growing.keepPace(ctx, p.left)
 	}
 	return lms.HSSSignature{Signed: o.signed, Message: signature}.Bytes(), nil
 }
@@ -261,12 +259,12 @@ func (k *key) settleDown() error {
 }
 
 func (k *key) forget() {
+	k.nursery.clear()
 	if k.root != nil {
 		k.root.wipe()
 		k.root = nil
 	}
 	k.setPath(nil)
-	k.nursery.clear()
 	k.batch = nil
 }
 

@@ -4,7 +4,7 @@
 // Invariant: a leaf is used only after the record of its key says, durably,
 // that the leaf is gone. The state machine is in state.go, and reserve there is
 // the one function that hands out a root leaf; key.persist is the one that makes
-// a change durable; key.sign shows the order of the steps of a signature.
+// a change durable; key.take and owned.sign show the order of the steps of a signature.
 //
 // What is not promised: with NoGuard, a whole store that is put back to an
 // earlier state (a restored disk, a cloned machine, a copied folder) is not
@@ -37,7 +37,10 @@ type Keystore struct {
 
 	locking sync.Mutex // one Lock or Unlock at a time
 
-	turns chan struct{} // as many as trees may grow in the background
+	discarding sync.WaitGroup // trees that will not be needed
+
+	turns chan struct{} // of those who compute in the background
+	quiet bool          // nobody else computes trees
 
 	mu      sync.RWMutex // guards what follows
 	master  MasterKey    // nil while locked
@@ -63,8 +66,20 @@ func New(store Store, guard Guard, log *slog.Logger) (*Keystore, error) {
 // with their session.
 func NewSession(log *slog.Logger) (*Keystore, error) { return load(NewVolatile(), NoGuard{}, log) }
 
+// NewQuietSession is NewSession for those who must not take the processor away from
+// others: trees are computed in the background alone, one at a time in the process,
+// and whoever needs one waits for it.
+func NewQuietSession(log *slog.Logger) (*Keystore, error) {
+	ks, err := NewSession(log)
+	if err != nil {
+		return nil, err
+	}
+	ks.quiet, ks.turns = true, quietTurns
+	return ks, nil
+}
+
 func load(store Store, guard Guard, log *slog.Logger) (*Keystore, error) {
-	ks := &Keystore{store: store, guard: guard, log: log, turns: make(chan struct{}, gardeners()), keys: map[Identity]*key{}}
+	ks := &Keystore{store: store, guard: guard, log: log, turns: turns, keys: map[Identity]*key{}}
 	ids, err := store.List()
 	if err != nil {
 		return nil, fmt.Errorf("couldn't list the keys: %w", err)
@@ -191,6 +206,7 @@ func (ks *Keystore) Lock() error {
 			errs = append(errs, err)
 		}
 	}
+	ks.discarding.Wait()
 	ks.mu.Lock()
 	defer ks.mu.Unlock()
 	Wipe(ks.master)
@@ -289,7 +305,7 @@ func (ks *Keystore) Generate(ctx context.Context, spec Spec) (Identity, error) {
 	if err := ValidReserve(spec.Levels, spec.Reserve); err != nil {
 		return Identity{}, err
 	}
-	root, err := newTree(ctx, spec.Levels[0])
+	root, err := ks.makeTree(ctx, spec.Levels[0])
 	if err != nil {
 		return Identity{}, fmt.Errorf("couldn't generate the root tree: %w", err)
 	}
@@ -361,11 +377,15 @@ func (ks *Keystore) Sign(ctx context.Context, id Identity, message []byte) ([]by
 	if err != nil {
 		return nil, err
 	}
-	defer own.tree.letGo()
-	return own.sign(ctx, message)
+	signature, err := own.sign(message)
+	if err != nil {
+		return nil, err
+	}
+	own.keepPace(ctx)
+	return signature, nil
 }
 
-// take takes the next message leaf of a key. The caller lets its tree go.
+// take takes the next message leaf of a key.
 func (ks *Keystore) take(ctx context.Context, id Identity) (owned, error) {
 	k, err := ks.acquire(id)
 	if err != nil {

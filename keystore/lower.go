@@ -140,7 +140,7 @@ func signTrees(parent *tree, leaf uint32, fresh []*lowerTree) error {
 func (k *key) newTrees(ctx context.Context, first int) ([]*lowerTree, error) {
 	var fresh []*lowerTree
 	for level := first; level < len(k.state.Levels); level++ {
-		t, err := k.nursery.take(ctx, level, k.state.Levels[level])
+		t, err := k.nextTree(ctx, level)
 		if err != nil {
 			wipeTrees(fresh)
 			return nil, fmt.Errorf("couldn't make a lower tree: %w", err)

@@ -21,8 +21,7 @@ type growing struct {
 	left    uint64 // unused leaves of the live tree when this one was begun
 	builder *lms.Builder
 	seed    []byte        // of the tree, in locked memory; the builder uses this very slice
-	helping *lms.Work     // of a signer, who helps when the background is late; guarded by help
-	help    sync.Mutex    // one helps at a time
+	helping sync.Pool     // *lms.Work of signers, who help when the background is late
 	stop    chan struct{} // closed to end the background
 	ended   chan struct{} // closed when it has ended
 }
@@ -35,22 +34,26 @@ const growAfter = 8
 // backgroundNice is the priority of the thread that computes, as nice(1) counts.
 const backgroundNice = 10
 
-// gardeners is how many trees may grow at a time, each on a thread of its own:
-// one core is left to those who sign.
-func gardeners() int { return max(1, runtime.GOMAXPROCS(0)-1) }
+// turns has a place for each tree that may grow in this process at a time, on a
+// thread of its own: one core is left to those who sign. The one of quietTurns is
+// for quiet keystores, who take none of the others.
+var (
+	turns      = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1))
+	quietTurns = make(chan struct{}, 1)
+)
 
-// grow begins the next tree of a level from fresh random I and SEED. The
-// background waits for its turn.
-func (k *key) grow(level int, left uint64) (*growing, error) {
-	id, seed := freshTree(k.state.Levels[level])
-	builder, err := lms.NewBuilder(k.state.Levels[level], id, seed)
+// grow begins a tree from fresh random I and SEED. The background waits for its
+// turn.
+func (ks *Keystore) grow(set lms.ParameterSet, left uint64) (*growing, error) {
+	id, seed := freshTree(set)
+	builder, err := lms.NewBuilder(set, id, seed)
 	if err != nil {
 		Wipe(seed)
 		return nil, err
 	}
-	g := &growing{left: left, builder: builder, seed: seed, helping: builder.NewWork(),
-		stop: make(chan struct{}), ended: make(chan struct{})}
-	go g.run(k.ks.turns)
+	g := &growing{left: left, builder: builder, seed: seed, stop: make(chan struct{}), ended: make(chan struct{})}
+	g.helping.New = func() any { return builder.NewWork() }
+	go g.run(ks.turns)
 	return g, nil
 }
 
@@ -79,32 +82,41 @@ func (g *growing) stopped() bool {
 }
 
 // keepPace computes until so much of the tree is done as of the live one is used,
-// unless the background has done it: who signs faster than a tree can be computed
-// pays for it evenly. The background has a lead. It is called without the lock of
-// the key, also for a tree that is in use by then, or was discarded: there is
-// nothing to compute of it any more.
+// unless the background has done it, and at most a little more than the share of one
+// leaf: who signs faster than a tree can be computed pays for it evenly. The
+// background has a lead. It is called without the lock of the key, also for a tree
+// that is in use by then, or was discarded: there is nothing to compute of it.
 func (g *growing) keepPace(ctx context.Context, left uint64) {
-	if !g.help.TryLock() {
-		return
-	}
-	defer g.help.Unlock()
-	whole := g.left - g.left/growAfter
+	whole := max(1, g.left-g.left/growAfter)
 	part := whole - min(whole, left)
-	for ctx.Err() == nil {
-		done, blocks := g.builder.Progress()
-		if uint64(done)*whole >= part*uint64(blocks) || !g.helping.Step() {
+	done, blocks := g.builder.Progress()
+	for share := uint64(blocks)/whole + 2; share > 0 && uint64(done)*whole < part*uint64(blocks); share-- {
+		if ctx.Err() != nil || g.stopped() || !g.step() {
 			return
 		}
+		done, _ = g.builder.Progress()
 	}
 }
 
-// finish computes what is left on all cores. On an error, that of ctx, the tree
-// goes on growing.
-func (g *growing) finish(ctx context.Context) (*tree, error) {
-	built, err := g.builder.Build(ctx)
+// step computes one block.
+func (g *growing) step() bool {
+	work := g.helping.Get().(*lms.Work)
+	defer g.helping.Put(work)
+	return work.Step()
+}
+
+// finish computes what is left on all cores, or waits for the background if that
+// has to do. On an error, that of ctx, the tree goes on growing.
+func (g *growing) finish(ctx context.Context, quiet bool) (*tree, error) {
+	end := g.builder.Build
+	if quiet {
+		end = g.builder.Wait
+	}
+	built, err := end(ctx)
 	if err != nil {
 		return nil, err
 	}
+	close(g.stop) // the background may not have had its turn yet
 	return &tree{Tree: built, public: built.PublicKey(), seed: g.seed}, nil
 }
 
@@ -116,29 +128,38 @@ func (g *growing) discard() {
 	Wipe(g.seed)
 }
 
-// take hands out the next tree of a level: the one that grew, or a new one.
-func (n nursery) take(ctx context.Context, level int, set lms.ParameterSet) (*tree, error) {
-	g := n[level]
-	if g == nil {
+// makeTree makes a tree from fresh random I and SEED.
+func (ks *Keystore) makeTree(ctx context.Context, set lms.ParameterSet) (*tree, error) {
+	if !ks.quiet {
 		return newTree(ctx, set)
 	}
-	t, err := g.finish(ctx)
+	g, err := ks.grow(set, 0)
+	if err != nil {
+		return nil, err
+	}
+	t, err := g.finish(ctx, true)
+	if err != nil {
+		g.discard()
+	}
+	return t, err
+}
+
+// nextTree hands out the next tree of a level: the one that grew, or a new one.
+func (k *key) nextTree(ctx context.Context, level int) (*tree, error) {
+	g := k.nursery[level]
+	if g == nil {
+		return k.ks.makeTree(ctx, k.state.Levels[level])
+	}
+	t, err := g.finish(ctx, k.ks.quiet)
 	if err == nil {
-		delete(n, level)
+		delete(k.nursery, level)
 	}
 	return t, err
 }
 
 // clear discards what grows.
 func (n nursery) clear() {
-	for level := range n {
-		n.drop(level)
-	}
-}
-
-// drop discards what grows for a level.
-func (n nursery) drop(level int) {
-	if g := n[level]; g != nil {
+	for level, g := range n {
 		g.discard()
 		delete(n, level)
 	}
@@ -150,19 +171,35 @@ type pace struct {
 	left    uint64
 }
 
+// keepPace keeps the trees to come in step with the leaves that are used.
+func (o owned) keepPace(ctx context.Context) {
+	for _, p := range o.next {
+		p.growing.keepPace(ctx, p.left)
+	}
+}
+
 // tend begins the trees that will be needed, and returns those that grow. There is
 // no next tree where no leaf is left to sign it.
 func (k *key) tend() (next []pace) {
 	above := k.state.Free.Count() > 0
 	for level := 1; level <= len(k.path); level++ {
 		if !above {
-			k.nursery.drop(level)
+			k.dropLater(level)
 		} else if left := k.unused(level); k.due(level, left) {
 			next = k.appendPace(next, level, left)
 		}
 		above = above || k.left(level) > 0
 	}
 	return next
+}
+
+// dropLater discards what grows for a level, without waiting for the background.
+// Lock does.
+func (k *key) dropLater(level int) {
+	if g := k.nursery[level]; g != nil {
+		delete(k.nursery, level)
+		k.ks.discarding.Go(g.discard)
+	}
 }
 
 // due is whether the next tree of a level should grow. It counts from what this
@@ -181,12 +218,13 @@ func (k *key) unused(level int) uint64 {
 	return k.left(level) + k.batch.Count()
 }
 
-// appendPace appends the growing tree of a level, which is begun if there is none.
+// appendPace appends the growing tree of a level, which is begun if there is none,
+// for the signer to help with.
 func (k *key) appendPace(next []pace, level int, left uint64) []pace {
 	g := k.nursery[level]
 	if g == nil {
 		var err error
-		if g, err = k.grow(level, left); err != nil {
+		if g, err = k.ks.grow(k.state.Levels[level], left); err != nil {
 			k.ks.log.Error("couldn't begin the next lower tree", "key", k.id, "error", err)
 			return next
 		}
@@ -194,6 +232,9 @@ func (k *key) appendPace(next []pace, level int, left uint64) []pace {
 			k.nursery = nursery{}
 		}
 		k.nursery[level] = g
+	}
+	if k.ks.quiet {
+		return next // nobody helps
 	}
 	return append(next, pace{g, left})
 }

@@ -2,6 +2,9 @@ package keystore
 
 import (
 	"context"
+	"errors"
+	"log/slog"
+	"sync"
 	"testing"
 	"time"
 
@@ -12,11 +15,19 @@ import (
 
 // Trees of setH5W8 are computed in 8 blocks, and those of setH10W4 in 32.
 
-// noBackground takes all the places of those who compute in the background.
-func (d *desk) noBackground() {
+// noBackground takes all the places of those who compute in the background, and
+// returns what gives them back before the end of the test.
+func (d *desk) noBackground() (giveBack func()) {
 	for range cap(d.turns) {
 		d.turns <- struct{}{}
 	}
+	giveBack = sync.OnceFunc(func() {
+		for range cap(d.turns) {
+			<-d.turns
+		}
+	})
+	d.t.Cleanup(giveBack)
+	return giveBack
 }
 
 func (d *desk) generateWith(n uint64, sets ...lms.ParameterSet) (Identity, *key) {
@@ -69,24 +80,72 @@ func TestNoSignatureWaitsForATree(t *testing.T) {
 // each a part of it, so that none is left at the last leaf.
 func TestSignersKeepPace(t *testing.T) {
 	for _, n := range []uint64{0, 3} {
-		d := newDesk(t, NewVolatile())
-		d.noBackground()
-		id, k := d.generateWith(n, setH5W4, setH5W8)
-		before := int64(0)
-		for leaf := range 32 {
-			d.sign(id)
-			g := k.nursery[1]
-			if g == nil {
-				continue
-			}
-			done, blocks := g.builder.Progress()
-			if done-before > 1 {
-				t.Errorf("signature %d computed %d of %d blocks", leaf, done-before, blocks)
-			}
-			if before = done; leaf == 31 && done < blocks-1 {
-				t.Errorf("%d of %d blocks are done at the last leaf", done, blocks)
-			}
+		testPace(t, n)
+	}
+}
+
+func testPace(t *testing.T, n uint64) {
+	d := newDesk(t, NewVolatile())
+	defer d.noBackground()()
+	id, k := d.generateWith(n, setH5W4, setH5W8)
+	before := int64(0)
+	for leaf := range 32 {
+		d.sign(id)
+		g := k.nursery[1]
+		if g == nil {
+			continue
 		}
+		done, blocks := g.builder.Progress()
+		if done-before > 1 {
+			t.Errorf("signature %d computed %d of %d blocks", leaf, done-before, blocks)
+		}
+		if before = done; leaf == 31 && done < blocks-1 {
+			t.Errorf("%d of %d blocks are done at the last leaf", done, blocks)
+		}
+	}
+}
+
+// TestManyKeepPace: many who sign at a time pay for the next tree together, and none
+// for what the others left undone.
+func TestManyKeepPace(t *testing.T) {
+	d := newDesk(t, NewVolatile())
+	d.noBackground()
+	id, k := d.generateWith(0, setH5W4, setH10W4)
+	d.signTimes(id, 1024/growAfter)
+	var group sync.WaitGroup
+	for range 8 {
+		group.Go(func() {
+			for range (1024 - 1024/growAfter) / 8 {
+				if _, err := d.Sign(t.Context(), id, nil); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	group.Wait()
+	if done, blocks := k.nursery[1].builder.Progress(); done < blocks-8 {
+		t.Errorf("%d of %d blocks are done at the last leaf", done, blocks)
+	}
+}
+
+// TestNoCatchingUp: however far the next tree is behind, one signature computes its
+// share and no more, and nobody waits for it who locks the keystore.
+func TestNoCatchingUp(t *testing.T) {
+	d := newDesk(t, NewVolatile())
+	d.noBackground()
+	id, _ := d.generateWith(0, setH5W4, setH10W4)
+	k, err := d.key(id)
+	must(t, err)
+	for range 900 { // takes, and does not keep pace
+		own, err := d.take(t.Context(), id)
+		must(t, err)
+		_, err = own.sign(nil)
+		must(t, err)
+	}
+	before, _ := k.nursery[1].builder.Progress()
+	d.sign(id)
+	if done, blocks := k.nursery[1].builder.Progress(); done-before > 2 {
+		t.Errorf("one signature computed %d of %d blocks", done-before, blocks)
 	}
 }
 
@@ -126,7 +185,7 @@ func TestNurseryIsWiped(t *testing.T) {
 		t.Fatal("no tree grows")
 	}
 	must(t, d.Lock())
-	if len(k.nursery) != 0 || g.helping.Step() {
+	if len(k.nursery) != 0 || g.step() {
 		t.Error("the tree goes on growing after Lock")
 	}
 	select {
@@ -179,7 +238,7 @@ func (d *desk) giveAll(id Identity, k *key) {
 // there are places.
 func TestThreadsAreFew(t *testing.T) {
 	d := newDesk(t, NewVolatile())
-	d.noBackground()
+	giveBack := d.noBackground()
 	var all []*growing
 	for range 20 {
 		id, k := d.generateWith(0, setH5W4, setH5W4)
@@ -191,13 +250,33 @@ func TestThreadsAreFew(t *testing.T) {
 			t.Error("a tree grows without a place")
 		}
 	}
-	for range cap(d.turns) {
-		<-d.turns
-	}
+	giveBack()
 	for _, g := range all {
 		<-g.ended
 		if done, blocks := g.builder.Progress(); done != blocks {
 			t.Errorf("%d of %d blocks are done in the end", done, blocks)
 		}
 	}
+}
+
+// TestQuietSession: in a quiet keystore trees are computed when the one place in
+// the process is free, by nobody else, and whoever waits can give up.
+func TestQuietSession(t *testing.T) {
+	ks, err := NewQuietSession(slog.New(slog.DiscardHandler))
+	must(t, err)
+	ks.Unlock(NewMasterKey())
+	quietTurns <- struct{}{}
+	giveUp, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if _, err := ks.Generate(giveUp, Spec{Levels: levels(2)}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Generate without a place: %v", err)
+	}
+	<-quietTurns
+	id, err := ks.Generate(t.Context(), Spec{Levels: levels(2)})
+	must(t, err)
+	for range 40 {
+		_, err := ks.Sign(t.Context(), id, nil)
+		must(t, err)
+	}
+	must(t, ks.Destroy(id))
 }

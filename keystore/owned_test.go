@@ -2,6 +2,7 @@ package keystore
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"testing"
 	"time"
@@ -30,8 +31,7 @@ func TestOwnerOutlivesTheTree(t *testing.T) {
 				t.Errorf("the tree was wiped under the owner of a leaf: %v", err)
 			default:
 			}
-			signature, err := own.sign(t.Context(), []byte("message"))
-			own.tree.letGo()
+			signature, err := own.sign([]byte("message"))
 			must(t, err)
 			must(t, public.Verify([]byte("message"), signature))
 			must(t, <-ended)
@@ -56,8 +56,7 @@ func TestSideBySide(t *testing.T) {
 		for _, own := range owners {
 			leaves[own.leaf] = true
 			group.Go(func() {
-				defer own.tree.letGo()
-				if _, err := own.sign(t.Context(), nil); err != nil {
+				if _, err := own.sign(nil); err != nil {
 					t.Error(err)
 				}
 			})
@@ -65,6 +64,41 @@ func TestSideBySide(t *testing.T) {
 		group.Wait()
 		if len(leaves) != len(owners) {
 			t.Errorf("%d owners have %d leaves", len(owners), len(leaves))
+		}
+	}
+}
+
+// TestSignersBesideLock: signers, changes of the path, and a keystore that is locked
+// and opened all the time: every signature has leaves of its own.
+func TestSignersBesideLock(t *testing.T) {
+	for _, n := range []uint64{0, 3} {
+		d := newDesk(t, NewVolatile())
+		id := d.generateBatched(3, n)
+		var group sync.WaitGroup
+		var mu sync.Mutex
+		for range 4 {
+			group.Go(func() {
+				for range 150 {
+					signature, err := d.Sign(t.Context(), id, []byte("message"))
+					if errors.Is(err, ErrLocked) {
+						continue
+					}
+					mu.Lock()
+					must(t, errors.Join(err, d.audit.Add(d.info(id).PublicKey, []byte("message"), signature)))
+					mu.Unlock()
+				}
+			})
+		}
+		for range 20 {
+			must(t, d.Lock())
+			master := MasterKey(NewSecret(32))
+			copy(master, d.master)
+			d.Unlock(master)
+			time.Sleep(time.Millisecond)
+		}
+		group.Wait()
+		if d.audit.Signatures() == 0 {
+			t.Error("nothing was signed")
 		}
 	}
 }

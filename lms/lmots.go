@@ -39,7 +39,7 @@ type otsScratch struct {
 }
 
 // publicKeys writes the LM-OTS public keys K of the leaves q, q+1, ... into out, n bytes each (RFC 8554 section 4.3,
-// algorithm 1). The private keys stay in the hasher; values has the public ends of their chains.
+// algorithm 1). values has the public ends of their chains in the end, and what comes before them on the way.
 func (s *otsScratch) publicKeys(h hasher, o otsParams, seed []byte, q uint32, out []byte) {
 	leaves := len(out) / o.n
 	values := s.values[:leaves*o.p*o.n]
@@ -54,7 +54,7 @@ func (s *otsScratch) publicKeys(h hasher, o otsParams, seed []byte, q uint32, ou
 }
 
 // appendOTSSignature appends the LM-OTS signature of message with leaf q to sig (RFC 8554 section 4.5, algorithm 3):
-// typecode, C, y[0..p-1]. sig has room for it; the private keys stay in the hasher.
+// typecode, C, y[0..p-1]. sig has room for it; what comes before y in the chains is there on the way alone.
 func appendOTSSignature(sig []byte, h hasher, ots OTSType, seed []byte, q uint32, c, message []byte) []byte {
 	o := ots.params()
 	sig = binary.BigEndian.AppendUint32(sig, uint32(ots))
