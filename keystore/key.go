@@ -3,7 +3,6 @@ package keystore
 import (
 	"context"
 	"fmt"
-	"sync"
 	"sync/atomic"
 
 	"github.com/onceleaf/onceleaf/lms"
@@ -15,8 +14,8 @@ type key struct {
 	ks *Keystore
 	id Identity
 
-	mu      sync.Mutex // one leaf or change of this key at a time; guards what follows
-	snap    Snapshot   // nil: the outcome of a change is unknown, see refresh
+	mu      mutex    // one leaf or change of this key at a time; guards what follows
+	snap    Snapshot // nil: the outcome of a change is unknown, see refresh
 	state   State
 	root    *tree        // nil until needed
 	path    []*lowerTree // the live lower trees, level 1 first; empty, or L-1 of them

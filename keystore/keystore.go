@@ -100,7 +100,7 @@ func (ks *Keystore) load(id Identity) error {
 	if err != nil {
 		return err
 	}
-	k := &key{ks: ks, id: id, snap: snap, state: s}
+	k := &key{ks: ks, mu: newMutex(), id: id, snap: snap, state: s}
 	k.publish()
 	ks.keys[id] = k
 	return nil
@@ -236,11 +236,19 @@ func (ks *Keystore) key(id Identity) (*key, error) {
 
 // acquire returns the key with its lock taken; the caller calls release.
 func (ks *Keystore) acquire(id Identity) (*key, error) {
+	return ks.acquireWithin(context.Background(), id)
+}
+
+// acquireWithin is acquire for a caller who may give up. The error may be that of
+// ctx.
+func (ks *Keystore) acquireWithin(ctx context.Context, id Identity) (*key, error) {
 	k, err := ks.key(id)
 	if err != nil {
 		return nil, err
 	}
-	k.mu.Lock()
+	if err := k.mu.lock(ctx); err != nil {
+		return nil, err
+	}
 	if ks.quarantined.Load() {
 		k.mu.Unlock()
 		return nil, ErrQuarantined
@@ -325,7 +333,7 @@ func (ks *Keystore) Generate(ctx context.Context, spec Spec) (Identity, error) {
 // on an error it is wiped. An error leaves the outcome unknown: the key may
 // appear, complete, when the store is next opened.
 func (ks *Keystore) create(id Identity, s State, root *tree) (err error) {
-	k := &key{ks: ks, id: id, root: root, state: State{PublicKey: s.PublicKey, Levels: s.Levels, Reserve: s.Reserve}}
+	k := &key{ks: ks, mu: newMutex(), id: id, root: root, state: State{PublicKey: s.PublicKey, Levels: s.Levels, Reserve: s.Reserve}}
 	defer func() {
 		if err != nil {
 			k.forget()
@@ -387,7 +395,7 @@ func (ks *Keystore) Sign(ctx context.Context, id Identity, message []byte) ([]by
 
 // take takes the next message leaf of a key.
 func (ks *Keystore) take(ctx context.Context, id Identity) (owned, error) {
-	k, err := ks.acquire(id)
+	k, err := ks.acquireWithin(ctx, id)
 	if err != nil {
 		return owned{}, err
 	}

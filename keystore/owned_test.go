@@ -102,3 +102,20 @@ func TestSignersBesideLock(t *testing.T) {
 		}
 	}
 }
+
+// TestGivingUp: who waits for a key while another one builds a tree can give up.
+func TestGivingUp(t *testing.T) {
+	d := newDesk(t, NewVolatile())
+	id := d.generate(levels(2)...)
+	k, err := d.acquire(id)
+	must(t, err)
+	giveUp, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if _, err := d.Sign(giveUp, id, nil); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Sign while the key is taken: %v", err)
+	}
+	k.release()
+	if q := d.sign(id); q[1] != 0 {
+		t.Errorf("giving up cost a leaf: %v", q)
+	}
+}

@@ -26,7 +26,7 @@ type Giving struct {
 // stays in the outbox until Acknowledge: to ask again for the same transfer
 // gives the same bytes and takes nothing.
 func (ks *Keystore) Give(ctx context.Context, id Identity, g Giving) ([]byte, error) {
-	k, err := ks.acquire(id)
+	k, err := ks.acquireWithin(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -196,7 +196,7 @@ func (ks *Keystore) discover(id Identity) error {
 	if err != nil {
 		return err
 	}
-	ks.admit(&key{ks: ks, id: id, state: s})
+	ks.admit(&key{ks: ks, mu: newMutex(), id: id, state: s})
 	return nil
 }
 
