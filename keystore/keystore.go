@@ -39,8 +39,8 @@ type Keystore struct {
 
 	discarding sync.WaitGroup // trees that will not be needed
 
-	turns chan struct{} // of those who compute in the background
-	quiet bool          // nobody else computes trees
+	gardeners *gardeners
+	quiet     bool // nobody but them computes trees
 
 	mu      sync.RWMutex // guards what follows
 	master  MasterKey    // nil while locked
@@ -67,19 +67,19 @@ func New(store Store, guard Guard, log *slog.Logger) (*Keystore, error) {
 func NewSession(log *slog.Logger) (*Keystore, error) { return load(NewVolatile(), NoGuard{}, log) }
 
 // NewQuietSession is NewSession for those who must not take the processor away from
-// others: trees are computed in the background alone, one at a time in the process,
-// and whoever needs one waits for it.
+// others: trees are computed in the background alone, on one thread in the process
+// and a block of each in turn, and whoever needs one waits for it.
 func NewQuietSession(log *slog.Logger) (*Keystore, error) {
 	ks, err := NewSession(log)
 	if err != nil {
 		return nil, err
 	}
-	ks.quiet, ks.turns = true, quietTurns
+	ks.quiet, ks.gardeners = true, quietly
 	return ks, nil
 }
 
 func load(store Store, guard Guard, log *slog.Logger) (*Keystore, error) {
-	ks := &Keystore{store: store, guard: guard, log: log, turns: turns, keys: map[Identity]*key{}}
+	ks := &Keystore{store: store, guard: guard, log: log, gardeners: background, keys: map[Identity]*key{}}
 	ids, err := store.List()
 	if err != nil {
 		return nil, fmt.Errorf("couldn't list the keys: %w", err)

@@ -2,10 +2,7 @@ package keystore
 
 import (
 	"context"
-	"runtime"
 	"sync"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/onceleaf/onceleaf/lms"
 )
@@ -21,9 +18,10 @@ type growing struct {
 	left    uint64 // unused leaves of the live tree when this one was begun
 	builder *lms.Builder
 	seed    []byte        // of the tree, in locked memory; the builder uses this very slice
-	helping sync.Pool     // *lms.Work of signers, who help when the background is late
+	works   sync.Pool     // *lms.Work of those who compute: the background, and signers when it is late
 	stop    chan struct{} // closed to end the background
 	ended   chan struct{} // closed when it has ended
+	by      *gardeners
 }
 
 // growAfter divides the leaves that a process finds in a tree: when it has used
@@ -31,19 +29,7 @@ type growing struct {
 // once and end), and one part of the rest later the signers begin to help.
 const growAfter = 8
 
-// backgroundNice is the priority of the thread that computes, as nice(1) counts.
-const backgroundNice = 10
-
-// turns has a place for each tree that may grow in this process at a time, on a
-// thread of its own: one core is left to those who sign. The one of quietTurns is
-// for quiet keystores, who take none of the others.
-var (
-	turns      = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1))
-	quietTurns = make(chan struct{}, 1)
-)
-
-// grow begins a tree from fresh random I and SEED. The background waits for its
-// turn.
+// grow begins a tree from fresh random I and SEED.
 func (ks *Keystore) grow(set lms.ParameterSet, left uint64) (*growing, error) {
 	id, seed := freshTree(set)
 	builder, err := lms.NewBuilder(set, id, seed)
@@ -51,25 +37,11 @@ func (ks *Keystore) grow(set lms.ParameterSet, left uint64) (*growing, error) {
 		Wipe(seed)
 		return nil, err
 	}
-	g := &growing{left: left, builder: builder, seed: seed, stop: make(chan struct{}), ended: make(chan struct{})}
-	g.helping.New = func() any { return builder.NewWork() }
-	go g.run(ks.turns)
+	g := &growing{left: left, builder: builder, seed: seed, by: ks.gardeners,
+		stop: make(chan struct{}), ended: make(chan struct{})}
+	g.works.New = func() any { return builder.NewWork() }
+	ks.gardeners.begin(g)
 	return g, nil
-}
-
-// run computes in the background.
-func (g *growing) run(turns chan struct{}) {
-	defer close(g.ended)
-	select {
-	case <-g.stop:
-		return
-	case turns <- struct{}{}:
-		defer func() { <-turns }()
-	}
-	runtime.LockOSThread() // and not unlocked: the thread ends with its priority
-	_ = unix.Setpriority(unix.PRIO_PROCESS, 0, backgroundNice)
-	for work := g.builder.NewWork(); !g.stopped() && work.Step(); {
-	}
 }
 
 func (g *growing) stopped() bool {
@@ -100,8 +72,8 @@ func (g *growing) keepPace(ctx context.Context, left uint64) {
 
 // step computes one block.
 func (g *growing) step() bool {
-	work := g.helping.Get().(*lms.Work)
-	defer g.helping.Put(work)
+	work := g.works.Get().(*lms.Work)
+	defer g.works.Put(work)
 	return work.Step()
 }
 
@@ -116,7 +88,7 @@ func (g *growing) finish(ctx context.Context, quiet bool) (*tree, error) {
 	if err != nil {
 		return nil, err
 	}
-	close(g.stop) // the background may not have had its turn yet
+	close(g.stop)
 	return &tree{Tree: built, public: built.PublicKey(), seed: g.seed}, nil
 }
 
@@ -124,7 +96,7 @@ func (g *growing) finish(ctx context.Context, quiet bool) (*tree, error) {
 func (g *growing) discard() {
 	close(g.stop)
 	g.builder.Discard()
-	<-g.ended
+	g.by.end(g)
 	Wipe(g.seed)
 }
 

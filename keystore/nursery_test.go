@@ -15,19 +15,26 @@ import (
 
 // Trees of setH5W8 are computed in 8 blocks, and those of setH10W4 in 32.
 
-// noBackground takes all the places of those who compute in the background, and
-// returns what gives them back before the end of the test.
-func (d *desk) noBackground() (giveBack func()) {
-	for range cap(d.turns) {
-		d.turns <- struct{}{}
+// noBackground keeps the gardeners from work, and returns what lets them go on before
+// the end of the test.
+func (d *desk) noBackground() (goOn func()) {
+	goOn = sync.OnceFunc(d.gardeners.allow(0))
+	d.t.Cleanup(goOn)
+	return goOn
+}
+
+// allow changes how many there may be, and returns what changes it back.
+func (w *gardeners) allow(most int) (back func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	was := w.most
+	w.most = most
+	return func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.most = was
+		w.hire()
 	}
-	giveBack = sync.OnceFunc(func() {
-		for range cap(d.turns) {
-			<-d.turns
-		}
-	})
-	d.t.Cleanup(giveBack)
-	return giveBack
 }
 
 func (d *desk) generateWith(n uint64, sets ...lms.ParameterSet) (Identity, *key) {
@@ -259,19 +266,19 @@ func TestThreadsAreFew(t *testing.T) {
 	}
 }
 
-// TestQuietSession: in a quiet keystore trees are computed when the one place in
-// the process is free, by nobody else, and whoever waits can give up.
+// TestQuietSession: in a quiet keystore nobody but the gardener computes trees, and
+// whoever waits can give up.
 func TestQuietSession(t *testing.T) {
 	ks, err := NewQuietSession(slog.New(slog.DiscardHandler))
 	must(t, err)
 	ks.Unlock(NewMasterKey())
-	quietTurns <- struct{}{}
+	goOn := quietly.allow(0)
 	giveUp, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
 	if _, err := ks.Generate(giveUp, Spec{Levels: levels(2)}); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("Generate without a place: %v", err)
 	}
-	<-quietTurns
+	goOn()
 	id, err := ks.Generate(t.Context(), Spec{Levels: levels(2)})
 	must(t, err)
 	for range 40 {
@@ -279,4 +286,24 @@ func TestQuietSession(t *testing.T) {
 		must(t, err)
 	}
 	must(t, ks.Destroy(id))
+}
+
+// TestGardenersAreFair: a small tree does not wait for the end of a large one.
+func TestGardenersAreFair(t *testing.T) {
+	ks, err := NewQuietSession(slog.New(slog.DiscardHandler))
+	must(t, err)
+	large, err := ks.grow(lms.ParameterSet{LMS: lms.LMS_SHA256_M32_H25, OTS: lms.LMOTS_SHA256_N32_W4}, 0)
+	must(t, err)
+	small, err := ks.grow(setH5W8, 0)
+	must(t, err)
+	within, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if _, err := small.finish(within, true); err != nil {
+		t.Errorf("the small tree: %v", err)
+	}
+	<-small.ended
+	large.discard()
+	if done, blocks := large.builder.Progress(); done == blocks {
+		t.Errorf("the large tree was done first")
+	}
 }
