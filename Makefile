@@ -5,6 +5,27 @@ GO = go
 export GOFLAGS += -buildvcs=false
 VERSION = $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 LIBRARY = build/libonceleaf-embedded.so
+FRONT = build/libonceleaf.so
+DAEMON = build/onceleafd
+
+# Where `make install` puts things, below DESTDIR if it is given. SBINDIR is also the last place at which libonceleaf.so
+# looks for the daemon, so `make build` needs the same.
+PREFIX = /usr/local
+BINDIR = $(PREFIX)/bin
+SBINDIR = $(PREFIX)/sbin
+LIBDIR = $(PREFIX)/lib
+MANDIR = $(PREFIX)/share/man
+DOCDIR = $(PREFIX)/share/doc/onceleaf
+P11KITDIR = $(PREFIX)/share/p11-kit/modules
+UNITDIR = $(PREFIX)/lib/systemd/system
+SYSUSERSDIR = $(PREFIX)/lib/sysusers.d
+TMPFILESDIR = $(PREFIX)/lib/tmpfiles.d
+
+# The compiler of libonceleaf.so, which is C alone. `make toolchains` builds it with others too.
+FRONT_CC = gcc
+FRONT_CFLAGS = -std=c11 -D_GNU_SOURCE -O2 -fPIC -fvisibility=hidden -Wall -Wextra -Werror -pthread -Icgo/embedded \
+	'-DONCELEAF_SBINDIR="$(SBINDIR)"'
+FRONT_LDFLAGS = -shared -Wl,-z,now,-z,relro,-z,nodelete,-z,defs,-Bsymbolic -Wl,--version-script=cgo/front/exports.map
 
 # Only the three names of exports.map leave the library, so that it can live beside other Go libraries; it is bound when
 # it is loaded, since a lazy binding could hang in a forked child; and it stays when it is closed, since its threads do.
@@ -12,30 +33,36 @@ LIBRARY = build/libonceleaf-embedded.so
 LIBRARY_LDFLAGS = -extldflags '-Wl,--version-script=$(CURDIR)/cgo/embedded/exports.map -Wl,-z,now -Wl,-z,nodelete'
 
 # What the tests and the demo need beside Go, gcc and make: PKCS#11 clients (opensc, p11-kit), another HSS verifier
-# (Bouncy Castle on Java), firmware to sign (seabios), strace to watch and fail system calls, and spin to check the model
-# of the state machine.
-PACKAGES = opensc p11-kit openjdk-17-jdk-headless libbcprov-java seabios strace spin
+# (Bouncy Castle on Java), firmware to sign (seabios), strace to watch and fail system calls, spin to check the model of
+# the state machine, two more toolchains for the library that is C (clang, musl), man to judge the manual pages, and for
+# the bench another token (SoftHSM).
+PACKAGES = opensc p11-kit openjdk-17-jdk-headless libbcprov-java seabios strace spin clang musl-tools man-db softhsm2
 
 # Packages in which threads meet. The disk sets the pace of internal/crashtest, which runs the same code once more.
-RACE = ./internal/sha256mb ./lms ./keystore/... ./token/... ./p11module/... ./backup/... ./internal/durable/...
+RACE = ./internal/sha256mb ./lms ./keystore/... ./token/... ./p11module/... ./backup/... ./internal/durable/... \
+	./internal/wire/... ./internal/dispatch ./internal/daemon/...
 
 FUZZTIME = 60s
 SOAK = 1h
 
+# How long the many processes of a soak work. Every signature goes to a file, and the keys have some millions.
+MANY = 5m
+
 # What the parts of a test run covered: lines of a name and a number.
 COUNTS = $(CURDIR)/build/counts
 
-.PHONY: help deps build test check race sanitize model fuzz soak bench bench-batches demo clean
+.PHONY: help deps build embedded front daemon cli manuals install test check toolchains race sanitize model fuzz soak bench bench-batches demo clean
 
 help:
 	@echo 'make demo      the whole story on this machine: a token, a key, signatures, a second token'
 	@echo 'make test      everything: format, vet, staticcheck, all tests and fault runs, race detector, address sanitizer,'
 	@echo '               the model, each fuzz target for FUZZTIME=$(FUZZTIME); ends with what it covered'
-	@echo 'make build     $(LIBRARY) and build/onceleaf'
+	@echo 'make build     $(FRONT) and $(DAEMON), $(LIBRARY), build/onceleaf, manual pages'
+	@echo 'make install   what was built, with units of systemd, below $$(DESTDIR)$(PREFIX) (PREFIX, LIBDIR, SBINDIR, ...)'
 	@echo 'make deps      the Debian packages that tests and demo need (installs them when run as root)'
 	@echo 'make model     the model of the state machine (docs/model), checked exhaustively by spin'
 	@echo 'make fuzz      each fuzz target for FUZZTIME=$(FUZZTIME)'
-	@echo 'make soak      kills a signer at random moments for SOAK=$(SOAK)'
+	@echo 'make soak      kills a signer at random moments for SOAK=$(SOAK), applications and daemons for MANY=$(MANY)'
 	@echo 'make bench     speed of hashing, key generation, signing, verifying; table and build/bench.json (BENCHFLAGS=-long: H20, H25)'
 	@echo 'make bench-batches   signatures per second against the size of batches (docs/performance.md)'
 	@echo 'make clean     remove build/'
@@ -50,16 +77,55 @@ deps:
 	if [ "$$(id -u)" != 0 ]; then echo "missing Debian packages, please run: apt-get install$$missing"; exit 1; fi; \
 	apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $$missing
 
-build:
+build: front daemon embedded cli manuals
+
+front:
+	mkdir -p build
+	$(FRONT_CC) $(FRONT_CFLAGS) $(FRONT_LDFLAGS) -o $(FRONT) cgo/front/*.c
+
+daemon:
+	mkdir -p build
+	$(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o $(DAEMON) ./cmd/onceleafd
+
+embedded:
 	mkdir -p build
 	$(GO) build -trimpath -buildmode=c-shared -ldflags "-s -w $(LIBRARY_LDFLAGS)" -o $(LIBRARY) ./cgo/embedded
 	rm -f build/libonceleaf-embedded.h
+
+cli:
+	mkdir -p build
 	$(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o build/onceleaf ./cmd/onceleaf
+
+manuals: daemon cli
+	build/onceleaf man > build/onceleaf.1
+	$(DAEMON) man > build/onceleafd.8
+
+# Builds nothing, so that root need not: `make build`, then `make install` with the same variables.
+install:
+	@test -f build/onceleafd.8 || { echo 'nothing is built: run make build first'; exit 1; }
+	@grep -qF '$(SBINDIR)/onceleafd' $(FRONT) || \
+		{ echo '$(FRONT) looks for its daemon elsewhere: run make build with the same PREFIX and SBINDIR'; exit 1; }
+	install -d '$(DESTDIR)$(BINDIR)' '$(DESTDIR)$(SBINDIR)' '$(DESTDIR)$(LIBDIR)/pkcs11' '$(DESTDIR)$(MANDIR)/man1' '$(DESTDIR)$(MANDIR)/man8' \
+		'$(DESTDIR)$(DOCDIR)' '$(DESTDIR)$(P11KITDIR)' '$(DESTDIR)$(UNITDIR)' '$(DESTDIR)$(SYSUSERSDIR)' '$(DESTDIR)$(TMPFILESDIR)'
+	install -m 755 build/onceleaf '$(DESTDIR)$(BINDIR)/onceleaf'
+	install -m 755 $(DAEMON) '$(DESTDIR)$(SBINDIR)/onceleafd'
+	install -m 644 $(FRONT) $(LIBRARY) '$(DESTDIR)$(LIBDIR)'
+	ln -sf ../libonceleaf.so '$(DESTDIR)$(LIBDIR)/pkcs11/libonceleaf.so'
+	install -m 644 build/onceleaf.1 '$(DESTDIR)$(MANDIR)/man1/onceleaf.1'
+	install -m 644 build/onceleafd.8 '$(DESTDIR)$(MANDIR)/man8/onceleafd.8'
+	install -m 644 install/onceleaf.toml docs/configuration.md '$(DESTDIR)$(DOCDIR)'
+	install -m 644 install/onceleafd.socket '$(DESTDIR)$(UNITDIR)/onceleafd.socket'
+	sed 's|@SBINDIR@|$(SBINDIR)|' install/onceleafd.service.in > '$(DESTDIR)$(UNITDIR)/onceleafd.service'
+	sed 's|@MODULE@|$(LIBDIR)/libonceleaf.so|' install/onceleaf.module.in > '$(DESTDIR)$(P11KITDIR)/onceleaf.module'
+	chmod 644 '$(DESTDIR)$(UNITDIR)/onceleafd.service' '$(DESTDIR)$(P11KITDIR)/onceleaf.module'
+	install -m 644 install/sysusers.conf '$(DESTDIR)$(SYSUSERSDIR)/onceleaf.conf'
+	install -m 644 install/tmpfiles.conf '$(DESTDIR)$(TMPFILESDIR)/onceleaf.conf'
 
 test: deps build check
 	rm -f $(COUNTS)
-	ONCELEAF_COUNTS=$(COUNTS) $(GO) test -count=1 -timeout 30m ./...
-	$(MAKE) --no-print-directory race sanitize
+	ONCELEAF_COUNTS=$(COUNTS) ONCELEAF_MODULE="$(CURDIR)/$(LIBRARY)" $(GO) test -count=1 -timeout 30m ./...
+	ONCELEAF_COUNTS=$(COUNTS) ONCELEAF_MODULE="$(CURDIR)/$(FRONT)" $(GO) test -count=1 -timeout 30m ./softhsm-tests ./cmd/onceleaf
+	$(MAKE) --no-print-directory toolchains race sanitize
 	ONCELEAF_COUNTS=$(COUNTS) $(MAKE) --no-print-directory model fuzz
 	.ci/counts $(COUNTS)
 
@@ -71,10 +137,25 @@ check:
 race:
 	$(GO) test -count=1 -race $(RACE)
 
-# The C programs of softhsm-tests with the address sanitizer, in them and in the library: it sees a write of Go code
-# beyond a caller's buffer.
-sanitize: deps
+# libonceleaf.so is for every C library and compiler: these ran too. The C programs that ask most of it come from the same
+# compiler.
+toolchains: deps daemon
+	mkdir -p build/clang build/musl
+	clang $(FRONT_CFLAGS) $(FRONT_LDFLAGS) -o build/clang/libonceleaf.so cgo/front/*.c
+	musl-gcc $(FRONT_CFLAGS) $(FRONT_LDFLAGS) -o build/musl/libonceleaf.so cgo/front/*.c
+	ONCELEAF_CC=clang ONCELEAF_MODULE="$(CURDIR)/build/clang/libonceleaf.so" ONCELEAF_DAEMON="$(CURDIR)/$(DAEMON)" \
+		$(GO) test -count=1 -run '^TestHost(Buffers|Arguments)$$' ./softhsm-tests
+	ONCELEAF_CC=musl-gcc ONCELEAF_MODULE="$(CURDIR)/build/musl/libonceleaf.so" ONCELEAF_DAEMON="$(CURDIR)/$(DAEMON)" \
+		$(GO) test -count=1 -run '^TestHost(Buffers|Forks|Descriptors|Threads)$$' ./softhsm-tests
+
+# The C programs of softhsm-tests with the address sanitizer, in them and in the libraries: it sees a write beyond a
+# caller's buffer, of Go code too. Leaks are for the library that is C alone.
+sanitize: deps daemon
 	mkdir -p build/sanitize
+	$(FRONT_CC) $(FRONT_CFLAGS) -g -fsanitize=address,undefined -fno-sanitize-recover=all $(FRONT_LDFLAGS) \
+		-o build/sanitize/libonceleaf.so cgo/front/*.c
+	ONCELEAF_MODULE="$(CURDIR)/build/sanitize/libonceleaf.so" ONCELEAF_DAEMON="$(CURDIR)/$(DAEMON)" \
+		ONCELEAF_SANITIZE=address,undefined $(GO) test -count=1 -run '^TestHost' ./softhsm-tests
 	$(GO) build -trimpath -asan -buildmode=c-shared -ldflags "$(LIBRARY_LDFLAGS)" -o build/sanitize/libonceleaf-embedded.so ./cgo/embedded
 	ONCELEAF_MODULE="$(CURDIR)/build/sanitize/libonceleaf-embedded.so" ONCELEAF_SANITIZE=address,undefined ASAN_OPTIONS=detect_leaks=0 \
 		$(GO) test -count=1 -run '^TestHost' ./softhsm-tests
@@ -88,11 +169,11 @@ model: deps
 fuzz:
 	.ci/fuzz $(FUZZTIME)
 
-soak:
+soak: build
 	ONCELEAF_SOAK=$(SOAK) $(GO) test -count=1 -timeout 0 -v -run '^TestRandomKills$$' ./internal/crashtest
+	ONCELEAF_MANY=$(MANY) ONCELEAF_MODULE="$(CURDIR)/$(FRONT)" $(GO) test -count=1 -timeout 0 -v -run '^TestMany' ./softhsm-tests
 
-bench:
-	mkdir -p build
+bench: deps build
 	$(GO) run ./internal/bench $(BENCHFLAGS)
 
 bench-batches:

@@ -154,11 +154,11 @@ func templates(onToken bool, label string, levels ...lms.ParameterSet) (public, 
 	for _, set := range levels {
 		types, otsTypes = append(types, uint64(set.LMS)), append(otsTypes, uint64(set.OTS))
 	}
-	public = []Attribute{{ck.CKA_TOKEN, truth(onToken)}, {ck.CKA_LABEL, []byte(label)}}
+	public = []Attribute{{Type: ck.CKA_TOKEN, Value: truth(onToken)}, {Type: ck.CKA_LABEL, Value: []byte(label)}}
 	private = []Attribute{
-		{ck.CKA_TOKEN, truth(onToken)}, {ck.CKA_LABEL, []byte(label)},
-		{ck.CKA_HSS_LEVELS, ulong(uint64(len(levels)))},
-		{ck.CKA_HSS_LMS_TYPES, ulongs(types...)}, {ck.CKA_HSS_LMOTS_TYPES, ulongs(otsTypes...)},
+		{Type: ck.CKA_TOKEN, Value: truth(onToken)}, {Type: ck.CKA_LABEL, Value: []byte(label)},
+		{Type: ck.CKA_HSS_LEVELS, Value: ulong(uint64(len(levels)))},
+		{Type: ck.CKA_HSS_LMS_TYPES, Value: ulongs(types...)}, {Type: ck.CKA_HSS_LMOTS_TYPES, Value: ulongs(otsTypes...)},
 	}
 	return public, private
 }
@@ -191,7 +191,7 @@ func (b *bench) trySign(h ck.SessionHandle, key ck.ObjectHandle, message string)
 // value reads one attribute.
 func (b *bench) value(h ck.SessionHandle, object ck.ObjectHandle, attribute ck.AttributeType) []byte {
 	b.Helper()
-	results, rv := b.m.GetAttributeValue(h, object, []AttributeQuery{{attribute, Output{Room: 1 << 20}}})
+	results, rv := b.m.GetAttributeValue(h, object, []AttributeQuery{{Type: attribute, Output: Output{Room: 1 << 20}}})
 	if rv != ck.CKR_OK {
 		b.Fatalf("%s: got %s", attribute, rv.Error())
 	}
@@ -224,7 +224,7 @@ func (b *bench) one(h ck.SessionHandle, template ...Attribute) ck.ObjectHandle {
 
 func (b *bench) privateKey(h ck.SessionHandle) ck.ObjectHandle {
 	b.Helper()
-	return b.one(h, Attribute{ck.CKA_CLASS, ulong(ck.CKO_PRIVATE_KEY)}, Attribute{ck.CKA_KEY_TYPE, ulong(ck.CKK_HSS)})
+	return b.one(h, Attribute{Type: ck.CKA_CLASS, Value: ulong(ck.CKO_PRIVATE_KEY)}, Attribute{Type: ck.CKA_KEY_TYPE, Value: ulong(ck.CKK_HSS)})
 }
 
 // audit checks signatures as a receiver would, and that no leaf was used twice.

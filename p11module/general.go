@@ -3,7 +3,6 @@ package p11module
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"sync"
 
@@ -28,7 +27,7 @@ var (
 // matter only where they forbid something: this module makes threads, and it cannot lock by the application's mutex
 // functions alone. CKR_FUNCTION_FAILED if another process owns the token directory: the log names it.
 func (m *Module) Initialize(args *InitializeArgs) ck.RV {
-	if m.initialised() { // without waiting, and making others wait, for the calls under way
+	if m.hosted || m.initialised() { // without waiting, and making others wait, for the calls under way
 		return ck.CKR_CRYPTOKI_ALREADY_INITIALIZED
 	}
 	m.mu.Lock()
@@ -39,9 +38,8 @@ func (m *Module) Initialize(args *InitializeArgs) ck.RV {
 	if rv := args.check(); rv != ck.CKR_OK {
 		return rv
 	}
-	l, err := m.open()
+	err := m.open()
 	if err == nil {
-		m.library = l
 		return ck.CKR_OK
 	}
 	if rv := resultOf(err); rv == ck.CKR_FUNCTION_FAILED {
@@ -72,7 +70,7 @@ func (a *InitializeArgs) check() ck.RV {
 }
 
 // open loads the configuration and opens the token directory. What fails is logged, as far as the log can be opened.
-func (m *Module) open() (*library, error) {
+func (m *Module) open() error {
 	config, err := token.LoadConfig(m.getenv)
 	if err != nil {
 		config.Log.File = "" // of a configuration that is wrong somewhere, only the environment is taken
@@ -85,36 +83,39 @@ func (m *Module) open() (*library, error) {
 	if err == nil {
 		err = logErr
 	}
-	var device *token.Device
+	var host *Host
 	if err == nil {
-		err = guarded(func() (err error) {
-			device, err = token.OpenDevice(config, log)
-			return err
-		})
+		host, err = OpenHost(config, log)
 	}
 	if err != nil {
 		log.Error("couldn't open the token directory", "directory", config.Directory, "error", err)
-		return nil, errors.Join(err, file.Close())
+		return errors.Join(err, file.Close())
 	}
-	return newLibrary(config, log, file, device), nil
+	m.library, m.logFile = newLibrary(host, log, Limits{}, false), file
+	return nil
 }
 
-func newLibrary(config token.Config, log *slog.Logger, file io.Closer, device *token.Device) *library {
+func newLibrary(host *Host, log *slog.Logger, limits Limits, shared bool) *library {
 	l := &library{
-		config: config, log: log, logFile: file, device: device,
-		sessions: map[ck.SessionHandle]*session{}, gates: map[ck.SlotID]*sync.Mutex{},
+		host: host, log: log, limits: limits, shared: shared, memory: &memory{limits: limits},
+		sessions: map[ck.SessionHandle]*session{}, gates: map[ck.SlotID]*sync.Mutex{}, seats: map[*token.Token]*token.Seat{},
+	}
+	l.handles.most = limits.Objects
+	if limits.Generations > 0 {
+		l.turns = make(chan struct{}, limits.Generations)
 	}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	return l
 }
 
 // Finalize is C_Finalize; reserved says whether pReserved is not NULL. It ends long operations, waits for every call
-// under way, closes all sessions, logs out, which parks what can be parked, and gives the token directory up.
+// under way, closes all sessions and logs out. A module with a host of its own then parks what can be parked and gives
+// the token directory up.
 func (m *Module) Finalize(reserved bool) ck.RV {
 	if reserved {
 		return ck.CKR_ARGUMENTS_BAD
 	}
-	m.cancelAll()
+	m.Cancel()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	l := m.library
@@ -122,23 +123,33 @@ func (m *Module) Finalize(reserved bool) ck.RV {
 		return ck.CKR_CRYPTOKI_NOT_INITIALIZED
 	}
 	m.library = nil
-	err := guarded(l.device.Close)
-	if err != nil {
-		l.log.Error("couldn't close the token directory in order", "error", err)
+	err := guarded(func() error { l.leave(); return nil })
+	if !m.hosted {
+		err = errors.Join(err, l.host.Close())
+		_ = m.logFile.Close() // nobody is left to be told
 	}
-	_ = l.logFile.Close() // nobody is left to be told
 	if err != nil {
 		return ck.CKR_GENERAL_ERROR
 	}
 	return ck.CKR_OK
 }
 
-// cancelAll ends long operations.
-func (m *Module) cancelAll() {
+// Cancel ends the long operations of the application, for good: nothing that can take long works after it but
+// Finalize.
+func (m *Module) Cancel() {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	if m.library != nil {
-		m.library.cancel()
+		m.library.cancelAll()
+	}
+}
+
+func (l *library) cancelAll() {
+	l.cancel()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, seat := range l.seats {
+		seat.Cancel()
 	}
 }
 

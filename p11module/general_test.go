@@ -128,7 +128,8 @@ func everyCall(m *Module, h ck.SessionHandle) map[string]ck.RV {
 		"Verify":            m.Verify(h, nil, nil),
 		"VerifyUpdate":      m.VerifyUpdate(h, nil),
 		"VerifyFinal":       m.VerifyFinal(h, nil),
-		"Cancel":            m.Cancel(h, SignOperation),
+		"SessionCancel":     m.SessionCancel(h, ck.CKF_SIGN),
+		"BadArguments":      m.BadArguments(h, ck.CKF_SIGN),
 		"GenerateKeyPair":   third(m.GenerateKeyPair(h, none, nil, nil)),
 		"WrapKey":           third(m.WrapKey(h, none, 0, 0, Output{})),
 		"UnwrapKey":         second(m.UnwrapKey(h, none, 0, nil, nil)),
@@ -360,6 +361,6 @@ func TestLongWorkKeepsNobodyWaiting(t *testing.T) {
 		t.Fatalf("the generation was over too soon to show anything: %s", rv.Error())
 	default:
 	}
-	b.m.cancelAll()
+	b.m.Cancel()
 	b.want(ck.CKR_FUNCTION_CANCELED, <-done)
 }

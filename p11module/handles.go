@@ -1,6 +1,7 @@
 package p11module
 
 import (
+	"cmp"
 	"sync"
 
 	"github.com/onceleaf/onceleaf/internal/ck"
@@ -10,8 +11,11 @@ import (
 // handles gives objects their handles. A handle belongs to one object of one slot, is the same for all sessions, and
 // is never given to another object. It ends with the object, and that of a private object with the login.
 type handles struct {
+	most int // so many are kept before those of objects that went away are dropped; 0 stands for manyHandles
+
 	mu      sync.Mutex // guards what follows
 	last    ck.ObjectHandle
+	enough  int // so many are kept before the next tidying up
 	objects map[ck.ObjectHandle]handleEntry
 	byName  map[objectName]ck.ObjectHandle
 }
@@ -38,10 +42,32 @@ func (h *handles) of(s *session, id token.ObjectID) ck.ObjectHandle {
 	if h.objects == nil {
 		h.objects, h.byName = map[ck.ObjectHandle]handleEntry{}, map[objectName]ck.ObjectHandle{}
 	}
+	h.tidy(s)
 	h.last++
-	h.objects[h.last] = handleEntry{name, s.token.Private(id)}
+	h.objects[h.last] = handleEntry{name, s.seat.Private(id)}
 	h.byName[name] = h.last
 	return h.last
+}
+
+// manyHandles is more than any application has objects.
+const manyHandles = 1 << 20
+
+// tidy drops the handles of objects of the session's token that went away: other applications destroyed them, and
+// nobody said so here. It does so each time when their number has doubled. The caller holds mu.
+func (h *handles) tidy(s *session) {
+	if h.enough == 0 {
+		h.enough = cmp.Or(h.most, manyHandles)
+	}
+	if len(h.objects) < h.enough {
+		return
+	}
+	for handle, entry := range h.objects {
+		if entry.slot == s.slot && !s.seat.Exists(entry.id) {
+			delete(h.objects, handle)
+			delete(h.byName, entry.objectName)
+		}
+	}
+	h.enough = max(h.enough, 2*len(h.objects))
 }
 
 // object is the object that a handle names for the session, or the error invalid.

@@ -8,7 +8,11 @@ import (
 // GenerateKeyPair is C_GenerateKeyPair: CKM_HSS_KEY_PAIR_GEN, and CKM_ONCELEAF_TRANSFER_KEY_PAIR_GEN at a destination.
 func (m *Module) GenerateKeyPair(h ck.SessionHandle, mechanism Mechanism, public, private []Attribute) (pub, priv ck.ObjectHandle, rv ck.RV) {
 	rv = m.runInSession("C_GenerateKeyPair", h, func(l *library, s *session) error {
-		pubID, privID, err := l.generate(s, mechanism, fromApplication(public), fromApplication(private))
+		var pubID, privID token.ObjectID
+		err := l.inTurn(func() (err error) {
+			pubID, privID, err = l.generate(s, mechanism, fromApplication(public), fromApplication(private))
+			return err
+		})
 		if err != nil {
 			return err
 		}
@@ -18,13 +22,27 @@ func (m *Module) GenerateKeyPair(h ck.SessionHandle, mechanism Mechanism, public
 	return pub, priv, rv
 }
 
+// inTurn does work that builds a root tree, of which the application may do only so much at one time.
+func (l *library) inTurn(work func() error) error {
+	if l.turns == nil {
+		return work()
+	}
+	select {
+	case l.turns <- struct{}{}:
+	case <-l.ctx.Done():
+		return l.ctx.Err()
+	}
+	defer func() { <-l.turns }()
+	return work()
+}
+
 func (l *library) generate(s *session, mechanism Mechanism, public, private []token.Attribute) (pub, priv token.ObjectID, err error) {
 	switch mechanism.Type {
 	case ck.CKM_HSS_KEY_PAIR_GEN:
 		if err := mechanism.noParameter(); err != nil {
 			return "", "", err
 		}
-		return s.token.GenerateHSS(l.ctx, s.asker(), public, private)
+		return s.seat.GenerateHSS(l.ctx, s.asker(), public, private)
 	case ck.CKM_ONCELEAF_TRANSFER_KEY_PAIR_GEN:
 		scheme, given, err := mechanism.ulongParameter()
 		if err != nil {
@@ -33,7 +51,7 @@ func (l *library) generate(s *session, mechanism Mechanism, public, private []to
 		if !given {
 			scheme = ck.TRANSFER_HPKE
 		}
-		return s.token.GenerateTransferKey(s.asker(), scheme, public, private)
+		return s.seat.GenerateTransferKey(s.asker(), scheme, public, private)
 	}
 	return "", "", ck.CKR_MECHANISM_INVALID
 }

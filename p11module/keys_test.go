@@ -15,21 +15,21 @@ func TestLunaTemplates(t *testing.T) {
 	b, h := newUserBench(t)
 	for _, onToken := range []bool{false, true} {
 		public := []Attribute{
-			{ck.CKA_TOKEN, truth(onToken)}, {ck.CKA_PRIVATE, truth(true)}, {ck.CKA_MODIFIABLE, truth(false)},
-			{ck.CKA_ENCRYPT, truth(false)}, {ck.CKA_VERIFY, truth(true)}, {ck.CKA_DERIVE, truth(false)},
-			{ck.CKA_LABEL, []byte("luna-pub")},
+			{Type: ck.CKA_TOKEN, Value: truth(onToken)}, {Type: ck.CKA_PRIVATE, Value: truth(true)}, {Type: ck.CKA_MODIFIABLE, Value: truth(false)},
+			{Type: ck.CKA_ENCRYPT, Value: truth(false)}, {Type: ck.CKA_VERIFY, Value: truth(true)}, {Type: ck.CKA_DERIVE, Value: truth(false)},
+			{Type: ck.CKA_LABEL, Value: []byte("luna-pub")},
 		}
 		private := []Attribute{
-			{ck.CKA_TOKEN, truth(onToken)}, {ck.CKA_PRIVATE, truth(true)}, {ck.CKA_SENSITIVE, truth(true)},
-			{ck.CKA_MODIFIABLE, truth(false)}, {ck.CKA_EXTRACTABLE, truth(false)}, {ck.CKA_DECRYPT, truth(false)},
-			{ck.CKA_SIGN, truth(true)}, {ck.CKA_DERIVE, truth(false)}, {ck.CKA_UNWRAP, truth(false)},
-			{ck.CKA_HSS_LEVELS, ulong(uint64(2))}, {ck.CKA_HSS_LMS_TYPES, ulongs(5, 5)}, {ck.CKA_HSS_LMOTS_TYPES, ulongs(4, 4)},
-			{ck.CKA_LABEL, []byte("luna-priv")},
+			{Type: ck.CKA_TOKEN, Value: truth(onToken)}, {Type: ck.CKA_PRIVATE, Value: truth(true)}, {Type: ck.CKA_SENSITIVE, Value: truth(true)},
+			{Type: ck.CKA_MODIFIABLE, Value: truth(false)}, {Type: ck.CKA_EXTRACTABLE, Value: truth(false)}, {Type: ck.CKA_DECRYPT, Value: truth(false)},
+			{Type: ck.CKA_SIGN, Value: truth(true)}, {Type: ck.CKA_DERIVE, Value: truth(false)}, {Type: ck.CKA_UNWRAP, Value: truth(false)},
+			{Type: ck.CKA_HSS_LEVELS, Value: ulong(uint64(2))}, {Type: ck.CKA_HSS_LMS_TYPES, Value: ulongs(5, 5)}, {Type: ck.CKA_HSS_LMOTS_TYPES, Value: ulongs(4, 4)},
+			{Type: ck.CKA_LABEL, Value: []byte("luna-priv")},
 		}
 		pub, priv, rv := b.m.GenerateKeyPair(h, generation, public, private)
 		b.must(rv)
 		b.audit(h, pub).check("m", b.sign(h, priv, "m"))
-		b.want(ck.CKR_ACTION_PROHIBITED, b.m.SetAttributeValue(h, priv, []Attribute{{ck.CKA_LABEL, []byte("x")}}))
+		b.want(ck.CKR_ACTION_PROHIBITED, b.m.SetAttributeValue(h, priv, []Attribute{{Type: ck.CKA_LABEL, Value: []byte("x")}}))
 	}
 	b.must(b.m.Logout(h))
 	if found := b.find(h); len(found) != 0 {
@@ -72,7 +72,7 @@ func TestGenerateNeeds(t *testing.T) {
 		_, _, rv := b.m.GenerateKeyPair(h, generation, public, append(private, more...))
 		return rv
 	}
-	open := Attribute{ck.CKA_PRIVATE, truth(false)}
+	open := Attribute{Type: ck.CKA_PRIVATE, Value: truth(false)}
 	b.want(ck.CKR_USER_NOT_LOGGED_IN, try(ro, true))
 	b.want(ck.CKR_USER_NOT_LOGGED_IN, try(rw, true))
 	b.want(ck.CKR_USER_NOT_LOGGED_IN, try(rw, false))
@@ -90,7 +90,7 @@ func TestGenerateNeeds(t *testing.T) {
 	b.want(ck.CKR_SESSION_READ_ONLY, rv)
 
 	public, private = templates(true, "key", h5w8)
-	_, _, rv = b.m.GenerateKeyPair(rw, Mechanism{ck.CKM_HSS_KEY_PAIR_GEN, []byte{1}}, public, private)
+	_, _, rv = b.m.GenerateKeyPair(rw, Mechanism{Type: ck.CKM_HSS_KEY_PAIR_GEN, Parameter: []byte{1}}, public, private)
 	b.want(ck.CKR_MECHANISM_PARAM_INVALID, rv)
 	for _, mechanism := range []ck.MechanismType{ck.CKM_HSS, ck.CKM_RSA_PKCS_KEY_PAIR_GEN, ck.CKM_XMSS_KEY_PAIR_GEN} {
 		_, _, rv = b.m.GenerateKeyPair(rw, Mechanism{Type: mechanism}, public, private)

@@ -8,7 +8,7 @@ import (
 // CreateObject is C_CreateObject: HSS public keys and transfer requests.
 func (m *Module) CreateObject(h ck.SessionHandle, template []Attribute) (object ck.ObjectHandle, rv ck.RV) {
 	rv = m.runInSession("C_CreateObject", h, func(l *library, s *session) error {
-		id, err := s.token.Create(s.asker(), fromApplication(template))
+		id, err := s.seat.Create(s.asker(), fromApplication(template))
 		if err == nil {
 			object = l.handles.of(s, id)
 		}
@@ -25,7 +25,7 @@ func (m *Module) CopyObject(h ck.SessionHandle, object ck.ObjectHandle, _ []Attr
 		if err != nil {
 			return err
 		}
-		copyable, err := s.token.Read(id, []ck.AttributeType{ck.CKA_COPYABLE})
+		copyable, err := s.seat.Read(id, []ck.AttributeType{ck.CKA_COPYABLE})
 		if err != nil {
 			return err
 		}
@@ -43,7 +43,7 @@ func (m *Module) DestroyObject(h ck.SessionHandle, object ck.ObjectHandle) ck.RV
 		if err != nil {
 			return err
 		}
-		if err := s.token.Destroy(s.asker(), id); err != nil {
+		if err := s.seat.Destroy(s.asker(), id); err != nil {
 			return err
 		}
 		l.handles.drop(s.slot, id)
@@ -63,7 +63,7 @@ func (m *Module) GetAttributeValue(h ck.SessionHandle, object ck.ObjectHandle, q
 		for i, q := range queries {
 			wanted[i] = q.Type
 		}
-		readings, err := s.token.Read(id, wanted)
+		readings, err := s.seat.Read(id, wanted)
 		if err != nil {
 			return err
 		}
@@ -81,6 +81,9 @@ func (m *Module) GetAttributeValue(h ck.SessionHandle, object ck.ObjectHandle, q
 // fill answers one query.
 func (r *AttributeResult) fill(q AttributeQuery, reading token.Reading) error {
 	r.Length = ck.UNAVAILABLE
+	if q.Nested != nil {
+		r.Nested = make([]AttributeResult, len(q.Nested)) // no template here has an entry: nothing is written into them
+	}
 	length := uint64(len(reading.Value))
 	switch {
 	case reading.Err != nil:
@@ -102,7 +105,7 @@ func (m *Module) SetAttributeValue(h ck.SessionHandle, object ck.ObjectHandle, t
 		if err != nil {
 			return err
 		}
-		return s.token.Change(s.asker(), id, fromApplication(template))
+		return s.seat.Change(s.asker(), id, fromApplication(template))
 	})
 }
 
@@ -113,13 +116,25 @@ func (m *Module) GetObjectSize(h ck.SessionHandle, object ck.ObjectHandle) (uint
 		if err != nil {
 			return err
 		}
-		_, err = s.token.Read(id, nil)
+		_, err = s.seat.Read(id, nil)
 		return err
 	})
 }
 
 // search is a C_FindObjects in progress: the objects that are still to be given.
-type search struct{ found []ck.ObjectHandle }
+type search struct {
+	found   []ck.ObjectHandle
+	memory  *memory
+	claimed int64 // bytes
+}
+
+// endSearch ends the search if there is one. The caller holds s.mu.
+func (s *session) endSearch() {
+	if s.search != nil {
+		s.search.memory.release(s.search.claimed)
+		s.search = nil
+	}
+}
 
 // FindObjectsInit is C_FindObjectsInit. What it finds is settled now. A template with attributes that nothing here has
 // finds nothing, and is no error.
@@ -130,8 +145,12 @@ func (m *Module) FindObjectsInit(h ck.SessionHandle, template []Attribute) ck.RV
 		if s.search != nil {
 			return ck.CKR_OPERATION_ACTIVE
 		}
-		found := &search{}
-		for _, id := range s.token.Find(fromApplication(template)) {
+		ids := s.seat.Find(fromApplication(template))
+		found := &search{memory: l.memory, claimed: handleSize * int64(len(ids))}
+		if !l.memory.claim(found.claimed) {
+			return ck.CKR_DEVICE_MEMORY
+		}
+		for _, id := range ids {
 			found.found = append(found.found, l.handles.of(s, id))
 		}
 		s.search = found
@@ -162,7 +181,7 @@ func (m *Module) FindObjectsFinal(h ck.SessionHandle) ck.RV {
 		if s.search == nil {
 			return ck.CKR_OPERATION_NOT_INITIALIZED
 		}
-		s.search = nil
+		s.endSearch()
 		return nil
 	})
 }

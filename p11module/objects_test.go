@@ -13,28 +13,28 @@ func TestGetAttributeValue(t *testing.T) {
 	b, h := newUserBench(t)
 	_, priv := b.generate(h, true, h5w8)
 	results, rv := b.m.GetAttributeValue(h, priv, []AttributeQuery{
-		{ck.CKA_KEY_TYPE, Output{Room: 8}},
-		{ck.CKA_LABEL, Output{Query: true}},
-		{ck.CKA_VALUE, Output{Query: true}},
-		{0x4711, Output{Room: 100}},
-		{ck.CKA_LABEL, Output{Room: 2}},
-		{ck.CKA_LABEL, Output{Room: 3}},
-		{ck.CKA_MODULUS, Output{Room: 100}},
-		{ck.CKA_ID, Output{Room: 0}},
+		{Type: ck.CKA_KEY_TYPE, Output: Output{Room: 8}},
+		{Type: ck.CKA_LABEL, Output: Output{Query: true}},
+		{Type: ck.CKA_VALUE, Output: Output{Query: true}},
+		{Type: 0x4711, Output: Output{Room: 100}},
+		{Type: ck.CKA_LABEL, Output: Output{Room: 2}},
+		{Type: ck.CKA_LABEL, Output: Output{Room: 3}},
+		{Type: ck.CKA_MODULUS, Output: Output{Room: 100}},
+		{Type: ck.CKA_ID, Output: Output{Room: 0}},
 	})
 	b.want(ck.CKR_ATTRIBUTE_SENSITIVE, rv)
 	want := []AttributeResult{
-		{ulong(ck.CKK_HSS), 8}, {nil, 3}, {nil, ck.UNAVAILABLE}, {nil, ck.UNAVAILABLE}, {nil, ck.UNAVAILABLE},
-		{[]byte("key"), 3}, {nil, ck.UNAVAILABLE}, {[]byte{}, 0},
+		{Value: ulong(ck.CKK_HSS), Length: 8}, {Length: 3}, {Length: ck.UNAVAILABLE}, {Length: ck.UNAVAILABLE}, {Length: ck.UNAVAILABLE},
+		{Value: []byte("key"), Length: 3}, {Length: ck.UNAVAILABLE}, {Value: []byte{}},
 	}
 	for i, w := range want {
 		if !bytes.Equal(results[i].Value, w.Value) || results[i].Length != w.Length {
 			t.Errorf("query %d: %x, length %d", i, results[i].Value, results[i].Length)
 		}
 	}
-	_, rv = b.m.GetAttributeValue(h, priv, []AttributeQuery{{0x4711, Output{Query: true}}, {ck.CKA_VALUE, Output{Query: true}}})
+	_, rv = b.m.GetAttributeValue(h, priv, []AttributeQuery{{Type: 0x4711, Output: Output{Query: true}}, {Type: ck.CKA_VALUE, Output: Output{Query: true}}})
 	b.want(ck.CKR_ATTRIBUTE_TYPE_INVALID, rv)
-	_, rv = b.m.GetAttributeValue(h, priv, []AttributeQuery{{ck.CKA_LABEL, Output{Room: 1}}})
+	_, rv = b.m.GetAttributeValue(h, priv, []AttributeQuery{{Type: ck.CKA_LABEL, Output: Output{Room: 1}}})
 	b.want(ck.CKR_BUFFER_TOO_SMALL, rv)
 	results, rv = b.m.GetAttributeValue(h, priv, nil)
 	if rv != ck.CKR_OK || len(results) != 0 {
@@ -79,8 +79,8 @@ func TestFindObjects(t *testing.T) {
 	b, h := newUserBench(t)
 	pub, priv := b.generate(h, true, h5w8)
 	sessionPub, sessionPriv := b.generate(h, false, h5w8)
-	class := func(c ck.ObjectClass) Attribute { return Attribute{ck.CKA_CLASS, ulong(c)} }
-	onToken := func(yes bool) Attribute { return Attribute{ck.CKA_TOKEN, truth(yes)} }
+	class := func(c ck.ObjectClass) Attribute { return Attribute{Type: ck.CKA_CLASS, Value: ulong(c)} }
+	onToken := func(yes bool) Attribute { return Attribute{Type: ck.CKA_TOKEN, Value: truth(yes)} }
 	for _, c := range []struct {
 		name     string
 		template []Attribute
@@ -89,15 +89,15 @@ func TestFindObjects(t *testing.T) {
 		{"everything", nil, []ck.ObjectHandle{pub, priv, sessionPub, sessionPriv}},
 		{"public keys", []Attribute{class(ck.CKO_PUBLIC_KEY)}, []ck.ObjectHandle{pub, sessionPub}},
 		{"token objects", []Attribute{onToken(true)}, []ck.ObjectHandle{pub, priv}},
-		{"one", []Attribute{onToken(false), class(ck.CKO_PRIVATE_KEY), {ck.CKA_SIGN, truth(true)}}, []ck.ObjectHandle{sessionPriv}},
-		{"by levels", []Attribute{{ck.CKA_HSS_LMS_TYPES, ulongs(5)}}, []ck.ObjectHandle{priv, sessionPriv}},
-		{"another label", []Attribute{{ck.CKA_LABEL, []byte("other")}}, nil},
+		{"one", []Attribute{onToken(false), class(ck.CKO_PRIVATE_KEY), {Type: ck.CKA_SIGN, Value: truth(true)}}, []ck.ObjectHandle{sessionPriv}},
+		{"by levels", []Attribute{{Type: ck.CKA_HSS_LMS_TYPES, Value: ulongs(5)}}, []ck.ObjectHandle{priv, sessionPriv}},
+		{"another label", []Attribute{{Type: ck.CKA_LABEL, Value: []byte("other")}}, nil},
 		{"vendor class", []Attribute{class(0xCE534353)}, nil},
 		{"profiles", []Attribute{class(ck.CKO_PROFILE)}, nil},
-		{"unknown attribute", []Attribute{{0xCE534351, nil}}, nil},
-		{"attribute of other keys", []Attribute{{ck.CKA_MODULUS, nil}}, nil},
-		{"secret attribute", []Attribute{class(ck.CKO_PRIVATE_KEY), {ck.CKA_VALUE, nil}}, nil},
-		{"number of another width", []Attribute{{ck.CKA_CLASS, []byte{2, 0, 0, 0}}}, nil},
+		{"unknown attribute", []Attribute{{Type: 0xCE534351}}, nil},
+		{"attribute of other keys", []Attribute{{Type: ck.CKA_MODULUS, Value: nil}}, nil},
+		{"secret attribute", []Attribute{class(ck.CKO_PRIVATE_KEY), {Type: ck.CKA_VALUE, Value: nil}}, nil},
+		{"number of another width", []Attribute{{Type: ck.CKA_CLASS, Value: []byte{2, 0, 0, 0}}}, nil},
 	} {
 		got := b.find(h, c.template...)
 		slices.Sort(got)
@@ -170,21 +170,21 @@ func TestSetAttributeValue(t *testing.T) {
 	for _, onToken := range []bool{true, false} {
 		pub, priv := b.generate(h, onToken, h5w8)
 		for _, key := range []ck.ObjectHandle{pub, priv} {
-			b.must(b.m.SetAttributeValue(h, key, []Attribute{{ck.CKA_LABEL, []byte("new")}, {ck.CKA_ID, []byte{1, 2}}}))
+			b.must(b.m.SetAttributeValue(h, key, []Attribute{{Type: ck.CKA_LABEL, Value: []byte("new")}, {Type: ck.CKA_ID, Value: []byte{1, 2}}}))
 			if got := b.value(h, key, ck.CKA_LABEL); string(got) != "new" {
 				t.Errorf("label %q", got)
 			}
-			b.want(ck.CKR_ATTRIBUTE_READ_ONLY, b.m.SetAttributeValue(h, key, []Attribute{{ck.CKA_ID, []byte{3}}, {ck.CKA_TOKEN, truth(false)}}))
+			b.want(ck.CKR_ATTRIBUTE_READ_ONLY, b.m.SetAttributeValue(h, key, []Attribute{{Type: ck.CKA_ID, Value: []byte{3}}, {Type: ck.CKA_TOKEN, Value: truth(false)}}))
 			if got := b.value(h, key, ck.CKA_ID); !bytes.Equal(got, []byte{1, 2}) {
 				t.Errorf("a refused call changed the id to %x", got)
 			}
 		}
-		b.want(ck.CKR_ATTRIBUTE_READ_ONLY, b.m.SetAttributeValue(h, priv, []Attribute{{ck.CKA_EXTRACTABLE, truth(true)}}))
+		b.want(ck.CKR_ATTRIBUTE_READ_ONLY, b.m.SetAttributeValue(h, priv, []Attribute{{Type: ck.CKA_EXTRACTABLE, Value: truth(true)}}))
 	}
 	b.want(ck.CKR_OBJECT_HANDLE_INVALID, b.m.SetAttributeValue(h, 99, nil))
 	ro := b.open(0, false)
-	key := b.one(h, Attribute{ck.CKA_TOKEN, truth(true)}, Attribute{ck.CKA_CLASS, ulong(ck.CKO_PUBLIC_KEY)})
-	b.want(ck.CKR_SESSION_READ_ONLY, b.m.SetAttributeValue(ro, key, []Attribute{{ck.CKA_LABEL, []byte("x")}}))
+	key := b.one(h, Attribute{Type: ck.CKA_TOKEN, Value: truth(true)}, Attribute{Type: ck.CKA_CLASS, Value: ulong(ck.CKO_PUBLIC_KEY)})
+	b.want(ck.CKR_SESSION_READ_ONLY, b.m.SetAttributeValue(ro, key, []Attribute{{Type: ck.CKA_LABEL, Value: []byte("x")}}))
 	b.want(ck.CKR_SESSION_READ_ONLY, b.m.DestroyObject(ro, key))
 	b.restart()
 	h = b.userSession(0)
@@ -200,8 +200,8 @@ func TestCreatedPublicKey(t *testing.T) {
 	pub, priv := b.generate(h, true, h5w8)
 	value := b.value(h, pub, ck.CKA_VALUE)
 	template := []Attribute{
-		{ck.CKA_CLASS, ulong(ck.CKO_PUBLIC_KEY)}, {ck.CKA_KEY_TYPE, ulong(ck.CKK_HSS)}, {ck.CKA_VALUE, value},
-		{ck.CKA_TOKEN, truth(true)}, {ck.CKA_LABEL, []byte("loose")},
+		{Type: ck.CKA_CLASS, Value: ulong(ck.CKO_PUBLIC_KEY)}, {Type: ck.CKA_KEY_TYPE, Value: ulong(ck.CKK_HSS)}, {Type: ck.CKA_VALUE, Value: value},
+		{Type: ck.CKA_TOKEN, Value: truth(true)}, {Type: ck.CKA_LABEL, Value: []byte("loose")},
 	}
 	_, rv := b.m.CreateObject(b.open(0, false), template)
 	b.want(ck.CKR_SESSION_READ_ONLY, rv)
@@ -210,7 +210,7 @@ func TestCreatedPublicKey(t *testing.T) {
 	signature := b.sign(h, priv, "m")
 	b.restart()
 	h = b.open(0, true)
-	loose := b.one(h, Attribute{ck.CKA_LABEL, []byte("loose")})
+	loose := b.one(h, Attribute{Type: ck.CKA_LABEL, Value: []byte("loose")})
 	b.must(b.m.VerifyInit(h, hss, loose))
 	b.must(b.m.Verify(h, []byte("m"), signature))
 	if got := b.value(h, loose, ck.CKA_LOCAL); !bytes.Equal(got, truth(false)) {
@@ -219,7 +219,7 @@ func TestCreatedPublicKey(t *testing.T) {
 	b.must(b.m.DestroyObject(h, loose))
 	b.restart()
 	h = b.open(0, true)
-	if found := b.find(h, Attribute{ck.CKA_LABEL, []byte("loose")}); len(found) != 0 {
+	if found := b.find(h, Attribute{Type: ck.CKA_LABEL, Value: []byte("loose")}); len(found) != 0 {
 		t.Error("a destroyed object came back")
 	}
 }

@@ -11,7 +11,7 @@ import (
 type session struct {
 	handle    ck.SessionHandle
 	slot      ck.SlotID
-	token     *token.Token
+	seat      *token.Seat
 	readWrite bool
 
 	mu     sync.Mutex // guards what follows; not held while a signature is made
@@ -45,6 +45,34 @@ func (l *library) gate(slot ck.SlotID) *sync.Mutex {
 	return l.gates[slot]
 }
 
+// pinTurn waits until the application may try a PIN of the slot, or change one: it does so with one at a time, for those
+// of all applications wait for each other. It answers no more after Cancel, or when the session was closed meanwhile. The
+// caller calls done.
+func (l *library) pinTurn(s *session) (done func(), err error) {
+	gate := l.gate(s.slot)
+	gate.Lock()
+	if err = l.ctx.Err(); err == nil {
+		_, err = l.session(s.handle)
+	}
+	if err != nil {
+		gate.Unlock()
+		return nil, err
+	}
+	return gate.Unlock, nil
+}
+
+// Sessions counts the open sessions of the application.
+func (m *Module) Sessions() int {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if m.library == nil {
+		return 0
+	}
+	m.library.mu.Lock()
+	defer m.library.mu.Unlock()
+	return len(m.library.sessions)
+}
+
 // sessionsOf lists the sessions of a slot.
 func (l *library) sessionsOf(slot ck.SlotID) (all []*session) {
 	l.mu.Lock()
@@ -70,13 +98,13 @@ func (l *library) countSessions(slot ck.SlotID) (all, readWrite uint64) {
 // OpenSession is C_OpenSession.
 func (m *Module) OpenSession(slot ck.SlotID, flags uint64) (h ck.SessionHandle, rv ck.RV) {
 	rv = m.run("C_OpenSession", func(l *library) error {
-		if err := l.device.Has(slot); err != nil {
+		if err := l.host.device.Has(slot); err != nil {
 			return err
 		}
 		if flags&ck.CKF_SERIAL_SESSION == 0 {
 			return ck.CKR_SESSION_PARALLEL_NOT_SUPPORTED
 		}
-		t, err := l.device.Token(slot)
+		t, err := l.host.device.Token(slot)
 		if err != nil {
 			return err
 		}
@@ -90,16 +118,48 @@ func (l *library) openSession(slot ck.SlotID, t *token.Token, readWrite bool) (c
 	gate := l.gate(slot)
 	gate.Lock()
 	defer gate.Unlock()
-	if user := t.User(); !readWrite && user != nil && *user == ck.CKU_SO {
+	s, err := l.newSession(slot, t, readWrite)
+	if err != nil {
+		return 0, err
+	}
+	if user := s.seat.User(); !readWrite && user != nil && *user == ck.CKU_SO {
 		return 0, ck.CKR_SESSION_READ_WRITE_SO_EXISTS
+	}
+	if err := s.seat.BeginSession(uint64(s.handle)); err != nil {
+		return 0, err
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.last++
-	s := &session{handle: l.last, slot: slot, token: t, readWrite: readWrite}
-	t.BeginSession(uint64(s.handle))
+	if err := l.roomForSession(); err != nil { // other slots have other gates
+		s.seat.EndSession(uint64(s.handle))
+		return 0, err
+	}
 	l.sessions[s.handle] = s
 	return s.handle, nil
+}
+
+// newSession is a session that is not open yet, with a handle of its own.
+func (l *library) newSession(slot ck.SlotID, t *token.Token, readWrite bool) (*session, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.roomForSession(); err != nil {
+		return nil, err
+	}
+	if l.seats[t] == nil {
+		l.seats[t] = t.NewSeat(token.SeatLimits{
+			Objects: l.limits.Objects, SessionKeys: l.limits.SessionKeys, Shared: l.shared, Claim: l.memory.claim, Release: l.memory.release,
+		})
+	}
+	l.last++
+	return &session{handle: l.last, slot: slot, seat: l.seats[t], readWrite: readWrite}, nil
+}
+
+// roomForSession is CKR_SESSION_COUNT if the application has all the sessions that it may. The caller holds mu.
+func (l *library) roomForSession() error {
+	if most := l.limits.Sessions; most > 0 && len(l.sessions) >= most {
+		return ck.CKR_SESSION_COUNT
+	}
+	return nil
 }
 
 // CloseSession is C_CloseSession: the session's objects go, and with the last session of the slot the login.
@@ -121,10 +181,10 @@ func (l *library) closeSession(s *session) {
 	l.mu.Lock()
 	delete(l.sessions, s.handle)
 	l.mu.Unlock()
-	s.cancel(SignOperation | VerifyOperation | FindOperation)
-	l.handles.drop(s.slot, s.token.EndSession(uint64(s.handle))...)
+	s.cancel(everyOperation)
+	l.handles.drop(s.slot, s.seat.EndSession(uint64(s.handle))...)
 	if len(l.sessionsOf(s.slot)) == 0 {
-		s.token.LogoutIfAny()
+		s.seat.LogoutIfAny()
 		l.handles.dropSlot(s.slot, true)
 	}
 }
@@ -132,7 +192,7 @@ func (l *library) closeSession(s *session) {
 // CloseAllSessions is C_CloseAllSessions.
 func (m *Module) CloseAllSessions(slot ck.SlotID) ck.RV {
 	return m.run("C_CloseAllSessions", func(l *library) error {
-		if err := l.device.Has(slot); err != nil {
+		if err := l.host.device.Has(slot); err != nil {
 			return err
 		}
 		gate := l.gate(slot)
@@ -159,7 +219,7 @@ func (m *Module) GetSessionInfo(h ck.SessionHandle) (info SessionInfo, rv ck.RV)
 
 // state is the CKS_ state of PKCS#11 section 5.6.
 func (s *session) state() uint64 {
-	user := s.token.User()
+	user := s.seat.User()
 	switch {
 	case user == nil && s.readWrite:
 		return ck.CKS_RW_PUBLIC_SESSION
@@ -192,16 +252,15 @@ func (m *Module) Login(h ck.SessionHandle, user uint64, pin []byte) ck.RV {
 }
 
 func (l *library) login(s *session, user ck.UserType, pin []byte) error {
-	gate := l.gate(s.slot)
-	gate.Lock()
-	defer gate.Unlock()
-	if _, err := l.session(s.handle); err != nil { // closed while this call waited: nobody would log out
+	done, err := l.pinTurn(s)
+	if err != nil { // such as a session that was closed: nobody would log out
 		return err
 	}
+	defer done()
 	if all, readWrite := l.countSessions(s.slot); user == ck.CKU_SO && all != readWrite {
 		return ck.CKR_SESSION_READ_ONLY_EXISTS
 	}
-	return s.token.Login(user, pin)
+	return s.seat.Login(user, pin)
 }
 
 // Logout is C_Logout. Handles of private objects end, and so do all operations of the slot's sessions.
@@ -210,37 +269,67 @@ func (m *Module) Logout(h ck.SessionHandle) ck.RV {
 		gate := l.gate(s.slot)
 		gate.Lock()
 		defer gate.Unlock()
-		if s.token.User() == nil {
+		if s.seat.User() == nil {
 			return ck.CKR_USER_NOT_LOGGED_IN
 		}
-		err := s.token.Logout() // first: until then a search could give out handles anew
+		err := s.seat.Logout() // first: until then a search could give out handles anew
 		for _, other := range l.sessionsOf(s.slot) {
-			other.cancel(SignOperation | VerifyOperation | FindOperation)
+			other.cancel(everyOperation)
 		}
 		l.handles.dropSlot(s.slot, true)
 		return err
 	})
 }
 
-// Cancel ends operations in progress. The boundary to C calls it when arguments of a Sign or Verify function are bad,
-// which ends the operation, and for an Init without a mechanism.
-func (m *Module) Cancel(h ck.SessionHandle, operations Operation) ck.RV {
-	return m.runInSession("cancel", h, func(_ *library, s *session) error {
-		s.cancel(operations)
+// SessionCancel is C_SessionCancel: it ends the operations in progress that flags name. An Init function without a
+// mechanism is this too. Flags of operations that are not offered here name nothing.
+func (m *Module) SessionCancel(h ck.SessionHandle, flags uint64) ck.RV {
+	return m.runInSession("C_SessionCancel", h, func(_ *library, s *session) error {
+		s.cancel(flags)
 		return nil
 	})
 }
 
-func (s *session) cancel(operations Operation) {
+// BadArguments is the answer to arguments that cannot be right, which a library finds before it calls any function
+// here: it ends those operations of the session that flags name, as SessionCancel does, and answers CKR_ARGUMENTS_BAD,
+// unless there is something more telling to say: that the library is not initialised, or the session does not exist.
+func (m *Module) BadArguments(h ck.SessionHandle, flags uint64) ck.RV {
+	return m.run("bad arguments", func(l *library) error {
+		if flags == 0 {
+			return ck.CKR_ARGUMENTS_BAD
+		}
+		s, err := l.session(h)
+		if err != nil {
+			return err
+		}
+		s.cancel(flags)
+		return ck.CKR_ARGUMENTS_BAD
+	})
+}
+
+// everyOperation are the operations that a session here can have in progress.
+const everyOperation = ck.CKF_SIGN | ck.CKF_VERIFY | ck.CKF_FIND_OBJECTS
+
+func (s *session) cancel(operations uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if operations&SignOperation != 0 {
-		s.sign = nil
+	if operations&ck.CKF_SIGN != 0 {
+		s.endSigning()
 	}
-	if operations&VerifyOperation != 0 {
-		s.verify = nil
+	if operations&ck.CKF_VERIFY != 0 {
+		s.endVerifying()
 	}
-	if operations&FindOperation != 0 {
-		s.search = nil
+	if operations&ck.CKF_FIND_OBJECTS != 0 {
+		s.endSearch()
+	}
+}
+
+// leave is the end of the application. No call is under way.
+func (l *library) leave() {
+	for _, s := range l.sessions {
+		s.cancel(everyOperation)
+	}
+	for _, seat := range l.seats {
+		seat.Close()
 	}
 }

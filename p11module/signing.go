@@ -25,14 +25,14 @@ func (m *Module) SignInit(h ck.SessionHandle, mechanism Mechanism, key ck.Object
 		if err != nil {
 			return err
 		}
-		signer, err := s.token.Signer(id, mechanism.Type)
+		signer, err := s.seat.Signer(id, mechanism.Type)
 		if err != nil {
 			return handleError(err, ck.CKR_KEY_HANDLE_INVALID)
 		}
 		if err := mechanism.noParameter(); err != nil {
 			return err
 		}
-		s.sign = &signing{key: signer}
+		s.sign = &signing{signer, gathering{memory: l.memory}}
 		return nil
 	})
 }
@@ -40,6 +40,10 @@ func (m *Module) SignInit(h ck.SessionHandle, mechanism Mechanism, key ck.Object
 // Sign is C_Sign: a signature of data, which has any length. See finishSign for what it costs.
 func (m *Module) Sign(h ck.SessionHandle, data []byte, out Output) (signature []byte, length uint64, rv ck.RV) {
 	rv = m.runInSession("C_Sign", h, func(l *library, s *session) error {
+		if len(data) > MaxPart {
+			s.cancel(ck.CKF_SIGN)
+			return ck.CKR_DATA_LEN_RANGE
+		}
 		op, size, err := s.takeSigning(out, true)
 		length = size
 		if op == nil {
@@ -54,14 +58,18 @@ func (m *Module) Sign(h ck.SessionHandle, data []byte, out Output) (signature []
 // SignUpdate is C_SignUpdate. It keeps the part; an error ends the operation and drops what was kept.
 func (m *Module) SignUpdate(h ck.SessionHandle, part []byte) ck.RV {
 	return m.runInSession("C_SignUpdate", h, func(l *library, s *session) error {
+		if len(part) > MaxPart {
+			s.cancel(ck.CKF_SIGN)
+			return ck.CKR_DATA_LEN_RANGE
+		}
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if s.sign == nil {
 			return ck.CKR_OPERATION_NOT_INITIALIZED
 		}
-		err := s.sign.add(part, l.config.Sign.MaxMessage)
+		err := s.sign.add(part, l.host.config.Sign.MaxMessage)
 		if err != nil {
-			s.sign = nil
+			s.endSigning()
 		}
 		return err
 	})
@@ -91,7 +99,7 @@ func (s *session) takeSigning(out Output, single bool) (*signing, uint64, error)
 		return nil, 0, ck.CKR_OPERATION_NOT_INITIALIZED
 	}
 	if single && op.parts || !single && op.single {
-		s.sign = nil
+		s.endSigning()
 		return nil, 0, ck.CKR_OPERATION_ACTIVE
 	}
 	size := uint64(op.key.Size)
@@ -106,9 +114,18 @@ func (s *session) takeSigning(out Output, single bool) (*signing, uint64, error)
 	return op, size, nil
 }
 
+// endSigning ends the operation if there is one. The caller holds s.mu.
+func (s *session) endSigning() {
+	if s.sign != nil {
+		s.sign.end()
+		s.sign = nil
+	}
+}
+
 // finishSign makes the signature. This is the one place of the module where a leaf is spent, and by now there is room
 // for the result.
 func (l *library) finishSign(op *signing, message []byte) ([]byte, error) {
+	defer op.end()
 	signature, err := op.key.Sign(l.ctx, message)
 	if err != nil {
 		return nil, err

@@ -58,7 +58,7 @@ func TestQueriesAndShortBuffersCostNothing(t *testing.T) {
 			}
 		}
 		unspent("C_Sign for the length")
-		b.must(b.m.Cancel(h, SignOperation))
+		b.must(b.m.SessionCancel(h, ck.CKF_SIGN))
 		unspent("cancel")
 
 		b.must(b.m.SignInit(h, hss, priv))
@@ -92,7 +92,7 @@ func TestErrorsEndTheOperation(t *testing.T) {
 			t.Errorf("%s: then C_Sign gave %s", what, rv.Error())
 		}
 		b.must(b.m.SignInit(h, hss, priv))
-		b.must(b.m.Cancel(h, SignOperation))
+		b.must(b.m.SessionCancel(h, ck.CKF_SIGN))
 	}
 	begin := func() {
 		t.Helper()
@@ -120,7 +120,7 @@ func TestErrorsEndTheOperation(t *testing.T) {
 	b.want(ck.CKR_OPERATION_ACTIVE, rv)
 	ended("C_SignFinal after a length query of C_Sign")
 
-	b.m.library.config.Sign.MaxMessage = 10
+	b.m.library.host.config.Sign.MaxMessage = 10
 	begin()
 	b.must(b.m.SignUpdate(h, make([]byte, 10)))
 	b.want(ck.CKR_DATA_LEN_RANGE, b.m.SignUpdate(h, []byte("a")))
@@ -150,10 +150,10 @@ func TestSignInitChecks(t *testing.T) {
 	b, h := newUserBench(t)
 	pub, priv := b.generate(h, true, h5w8)
 	public, private := templates(false, "mute", h5w8)
-	_, mute, rv := b.m.GenerateKeyPair(h, Mechanism{Type: ck.CKM_HSS_KEY_PAIR_GEN}, public, append(private, Attribute{ck.CKA_SIGN, truth(false)}))
+	_, mute, rv := b.m.GenerateKeyPair(h, Mechanism{Type: ck.CKM_HSS_KEY_PAIR_GEN}, public, append(private, Attribute{Type: ck.CKA_SIGN, Value: truth(false)}))
 	b.must(rv)
 	_, other, rv := b.m.GenerateKeyPair(h, Mechanism{Type: ck.CKM_HSS_KEY_PAIR_GEN}, public,
-		append(private, Attribute{ck.CKA_ALLOWED_MECHANISMS, ulongs(uint64(ck.CKM_RSA_PKCS))}))
+		append(private, Attribute{Type: ck.CKA_ALLOWED_MECHANISMS, Value: ulongs(uint64(ck.CKM_RSA_PKCS))}))
 	b.must(rv)
 	_, transfer, rv := b.m.GenerateKeyPair(h, Mechanism{Type: ck.CKM_ONCELEAF_TRANSFER_KEY_PAIR_GEN}, nil, nil)
 	b.must(rv)
@@ -171,7 +171,7 @@ func TestSignInitChecks(t *testing.T) {
 		{"not an allowed mechanism", hss, other, ck.CKR_MECHANISM_INVALID},
 		{"another mechanism", Mechanism{Type: ck.CKM_RSA_PKCS}, priv, ck.CKR_MECHANISM_INVALID},
 		{"a mechanism that does not sign", Mechanism{Type: ck.CKM_HSS_KEY_PAIR_GEN}, priv, ck.CKR_MECHANISM_INVALID},
-		{"a parameter", Mechanism{ck.CKM_HSS, []byte{1}}, priv, ck.CKR_MECHANISM_PARAM_INVALID},
+		{"a parameter", Mechanism{Type: ck.CKM_HSS, Parameter: []byte{1}}, priv, ck.CKR_MECHANISM_PARAM_INVALID},
 		{"all in order", hss, priv, ck.CKR_OK},
 	} {
 		if rv := b.m.SignInit(h, c.mechanism, c.key); rv != c.want {
@@ -341,7 +341,7 @@ func TestNoSigningAfterLogout(t *testing.T) {
 func TestPublicPrivateKeyNeedsLoginToSign(t *testing.T) {
 	b, h := newUserBench(t)
 	public, private := templates(true, "seen", h5w8)
-	_, priv, rv := b.m.GenerateKeyPair(h, Mechanism{Type: ck.CKM_HSS_KEY_PAIR_GEN}, public, append(private, Attribute{ck.CKA_PRIVATE, truth(false)}))
+	_, priv, rv := b.m.GenerateKeyPair(h, Mechanism{Type: ck.CKM_HSS_KEY_PAIR_GEN}, public, append(private, Attribute{Type: ck.CKA_PRIVATE, Value: truth(false)}))
 	b.must(rv)
 	b.must(b.m.SignInit(h, hss, priv))
 	b.must(b.m.Logout(h))
@@ -349,7 +349,7 @@ func TestPublicPrivateKeyNeedsLoginToSign(t *testing.T) {
 		t.Error("the handle of a public object changed")
 	}
 	b.want(ck.CKR_USER_NOT_LOGGED_IN, b.m.SignInit(h, hss, priv))
-	_, _, rv = b.m.GenerateKeyPair(h, Mechanism{Type: ck.CKM_HSS_KEY_PAIR_GEN}, public, append(private, Attribute{ck.CKA_PRIVATE, truth(false)}))
+	_, _, rv = b.m.GenerateKeyPair(h, Mechanism{Type: ck.CKM_HSS_KEY_PAIR_GEN}, public, append(private, Attribute{Type: ck.CKA_PRIVATE, Value: truth(false)}))
 	b.want(ck.CKR_USER_NOT_LOGGED_IN, rv)
 	b.login(h)
 	b.sign(h, priv, "m")
@@ -381,7 +381,7 @@ func TestVerify(t *testing.T) {
 		signature := b.sign(h, priv, string(message))
 		value := b.value(h, pub, ck.CKA_VALUE)
 		loose, rv := b.m.CreateObject(h, []Attribute{
-			{ck.CKA_CLASS, ulong(ck.CKO_PUBLIC_KEY)}, {ck.CKA_KEY_TYPE, ulong(ck.CKK_HSS)}, {ck.CKA_VALUE, value},
+			{Type: ck.CKA_CLASS, Value: ulong(ck.CKO_PUBLIC_KEY)}, {Type: ck.CKA_KEY_TYPE, Value: ulong(ck.CKK_HSS)}, {Type: ck.CKA_VALUE, Value: value},
 		})
 		b.must(rv)
 		altered := bytes.Clone(signature)
@@ -435,7 +435,7 @@ func TestVerifyOperation(t *testing.T) {
 	b.want(ck.CKR_KEY_TYPE_INCONSISTENT, b.m.VerifyInit(h, hss, priv))
 	b.want(ck.CKR_KEY_HANDLE_INVALID, b.m.VerifyInit(h, hss, 99))
 	b.want(ck.CKR_MECHANISM_INVALID, b.m.VerifyInit(h, Mechanism{Type: ck.CKM_ECDSA}, pub))
-	b.want(ck.CKR_MECHANISM_PARAM_INVALID, b.m.VerifyInit(h, Mechanism{ck.CKM_HSS, []byte{0}}, pub))
+	b.want(ck.CKR_MECHANISM_PARAM_INVALID, b.m.VerifyInit(h, Mechanism{Type: ck.CKM_HSS, Parameter: []byte{0}}, pub))
 
 	b.must(b.m.VerifyInit(h, hss, pub))
 	b.want(ck.CKR_OPERATION_ACTIVE, b.m.VerifyInit(h, hss, pub))
@@ -443,12 +443,12 @@ func TestVerifyOperation(t *testing.T) {
 	b.want(ck.CKR_OPERATION_ACTIVE, b.m.Verify(h, nil, nil))
 	b.want(ck.CKR_OPERATION_NOT_INITIALIZED, b.m.VerifyFinal(h, nil))
 
-	b.m.library.config.Sign.MaxMessage = 3
+	b.m.library.host.config.Sign.MaxMessage = 3
 	b.must(b.m.VerifyInit(h, hss, pub))
 	b.want(ck.CKR_DATA_LEN_RANGE, b.m.VerifyUpdate(h, []byte("four")))
 	b.want(ck.CKR_OPERATION_NOT_INITIALIZED, b.m.VerifyFinal(h, nil))
 
-	b.must(b.m.SetAttributeValue(h, pub, []Attribute{{ck.CKA_VERIFY, truth(false)}}))
+	b.must(b.m.SetAttributeValue(h, pub, []Attribute{{Type: ck.CKA_VERIFY, Value: truth(false)}}))
 	b.want(ck.CKR_KEY_FUNCTION_NOT_PERMITTED, b.m.VerifyInit(h, hss, pub))
 }
 
@@ -457,6 +457,6 @@ func TestLongMessages(t *testing.T) {
 	b, h := newUserBench(t)
 	pub, priv := b.generate(h, true, h5w8)
 	long := string(make([]byte, 1<<20))
-	b.m.library.config.Sign.MaxMessage = 16
+	b.m.library.host.config.Sign.MaxMessage = 16
 	b.audit(h, pub).check(long, b.sign(h, priv, long))
 }

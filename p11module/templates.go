@@ -26,13 +26,25 @@ func fromApplication(template []Attribute) []token.Attribute {
 	converted := make([]token.Attribute, len(template))
 	for i, a := range template {
 		converted[i] = token.Attribute{Type: a.Type, Value: swapUlongs(a.Type, a.Value)}
+		if kind, _ := a.Type.Kind(); kind == ck.KindTemplate {
+			converted[i].Value = templateValue(a.Nested)
+		}
 	}
 	return converted
 }
 
+// templateValue is an attribute that is a template as package token knows it: empty or not. It keeps none that is not
+// empty, and refuses it by its length.
+func templateValue(nested []Attribute) []byte {
+	if nested != nil && len(nested) == 0 {
+		return nil
+	}
+	return make([]byte, 1)
+}
+
 // noParameter refuses a mechanism that came with a parameter.
 func (m Mechanism) noParameter() error {
-	if len(m.Parameter) != 0 {
+	if len(m.Parameter) != 0 || m.Struct != nil || m.Misfit {
 		return ck.CKR_MECHANISM_PARAM_INVALID
 	}
 	return nil
@@ -40,10 +52,11 @@ func (m Mechanism) noParameter() error {
 
 // ulongParameter is a parameter that is a CK_ULONG, or absent.
 func (m Mechanism) ulongParameter() (n uint64, given bool, err error) {
-	switch len(m.Parameter) {
-	case 0:
+	switch {
+	case m.Struct != nil || m.Misfit:
+	case len(m.Parameter) == 0:
 		return 0, false, nil
-	case 8:
+	case len(m.Parameter) == 8:
 		return binary.LittleEndian.Uint64(m.Parameter), true, nil
 	}
 	return 0, false, ck.CKR_MECHANISM_PARAM_INVALID

@@ -49,12 +49,18 @@ type MechanismInfo struct{ MinKeySize, MaxKeySize, Flags uint64 }
 type Attribute struct {
 	Type  ck.AttributeType
 	Value []byte
+	// Nested is the value of an attribute that is a template (ck.KindTemplate), never nil then, and Value has no meaning.
+	// Such an attribute without it came with a length that no template has.
+	Nested []Attribute
 }
 
-// Mechanism is CK_MECHANISM. Parameter is nil or empty when the application gave none.
+// Mechanism is CK_MECHANISM. Of Parameter, Struct and Misfit at most one is set; none when the application gave no
+// parameter.
 type Mechanism struct {
 	Type      ck.MechanismType
-	Parameter []byte
+	Parameter []byte // as it stands in memory, for mechanisms whose parameter holds no pointer
+	Struct    any    // a pointer to one of the parameter structures
+	Misfit    bool   // the parameter has a length that none of this mechanism's has
 }
 
 // Output is the application's output buffer: Query when its pointer is NULL, else Room bytes.
@@ -63,17 +69,21 @@ type Output struct {
 	Room  uint64
 }
 
-// AttributeQuery is one entry of the template of C_GetAttributeValue.
+// AttributeQuery is one entry of the template of C_GetAttributeValue. Nested are the entries of the template in its
+// place, if there is one: nil for a length query and for attributes that are no templates.
 type AttributeQuery struct {
 	Type ck.AttributeType
 	Output
+	Nested []AttributeQuery
 }
 
 // AttributeResult answers one AttributeQuery. Value is nil when nothing is to be copied (a length query, or an
-// attribute that cannot be given); Length is the new ulValueLen, ck.UNAVAILABLE when the value cannot be given.
+// attribute that cannot be given); Length is the new ulValueLen, ck.UNAVAILABLE when the value cannot be given. Nested
+// is nil exactly if that of the query is.
 type AttributeResult struct {
 	Value  []byte
 	Length uint64
+	Nested []AttributeResult
 }
 
 // InitializeArgs is CK_C_INITIALIZE_ARGS.
@@ -83,12 +93,6 @@ type InitializeArgs struct {
 	Reserved  bool // pReserved is not NULL
 }
 
-// Operation names what a session can have in progress; values can be combined.
-type Operation int
-
-// Operations of a session.
-const (
-	SignOperation Operation = 1 << iota
-	VerifyOperation
-	FindOperation
-)
+// MaxPart bounds the data of one call: C_Sign, C_Verify and their Update functions, in bytes. More is
+// CKR_DATA_LEN_RANGE and ends the operation.
+const MaxPart = 64 << 20

@@ -27,7 +27,7 @@ func (l *library) giving(s *session, mechanism Mechanism, wrapping, key ck.Objec
 		return nil, err
 	}
 	if mechanism.Type != ck.CKM_ONCELEAF_PARTITION {
-		return nil, s.token.RefuseWrap(keyID, mechanism.Type)
+		return nil, s.seat.RefuseWrap(keyID, mechanism.Type)
 	}
 	count, given, err := mechanism.ulongParameter()
 	if err != nil {
@@ -40,7 +40,7 @@ func (l *library) giving(s *session, mechanism Mechanism, wrapping, key ck.Objec
 	if err != nil {
 		return nil, err
 	}
-	return s.token.Giving(s.asker(), requestID, keyID, count)
+	return s.seat.Giving(s.asker(), requestID, keyID, count)
 }
 
 // give gives the leaves if there is room for the capsule.
@@ -72,11 +72,13 @@ func (l *library) give(g *token.Giving, out Output) ([]byte, uint64, error) {
 // has no meaning, and the handle that comes back is that of key.
 func (m *Module) UnwrapKey(h ck.SessionHandle, mechanism Mechanism, unwrapping ck.ObjectHandle, wrapped []byte, template []Attribute) (key ck.ObjectHandle, rv ck.RV) {
 	rv = m.runInSession("C_UnwrapKey", h, func(l *library, s *session) error {
-		id, err := l.unwrap(s, mechanism, unwrapping, wrapped, fromApplication(template))
-		if err == nil {
-			key = l.handles.of(s, id)
-		}
-		return err
+		return l.inTurn(func() error {
+			id, err := l.unwrap(s, mechanism, unwrapping, wrapped, fromApplication(template))
+			if err == nil {
+				key = l.handles.of(s, id)
+			}
+			return err
+		})
 	})
 	return key, rv
 }
@@ -93,7 +95,7 @@ func (l *library) unwrap(s *session, mechanism Mechanism, unwrapping ck.ObjectHa
 		return "", err
 	}
 	if mechanism.Type == ck.CKM_ONCELEAF_RECEIPT {
-		return id, s.token.Acknowledge(s.asker(), id, wrapped)
+		return id, s.seat.Acknowledge(s.asker(), id, wrapped)
 	}
-	return s.token.Receive(l.ctx, s.asker(), id, wrapped, template)
+	return s.seat.Receive(l.ctx, s.asker(), id, wrapped, template)
 }

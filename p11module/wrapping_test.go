@@ -36,7 +36,7 @@ func newCeremony(t *testing.T, scheme []byte) *ceremony {
 	c := &ceremony{bench: b, source: b.userSession(0), destination: b.userSession(1)}
 	public, private := templates(true, "root", h5w8, h5w8)
 	var rv ck.RV
-	c.pub, c.key, rv = b.m.GenerateKeyPair(c.source, generation, public, append(private, Attribute{ck.CKA_ONCELEAF_TRANSFERABLE, truth(true)}))
+	c.pub, c.key, rv = b.m.GenerateKeyPair(c.source, generation, public, append(private, Attribute{Type: ck.CKA_ONCELEAF_TRANSFERABLE, Value: truth(true)}))
 	b.must(rv)
 	c.audit = b.audit(c.source, c.pub)
 	c.ask(scheme)
@@ -47,7 +47,7 @@ func newCeremony(t *testing.T, scheme []byte) *ceremony {
 func (c *ceremony) ask(scheme []byte) {
 	c.Helper()
 	var rv ck.RV
-	c.transferPublic, c.transfer, rv = c.m.GenerateKeyPair(c.destination, Mechanism{ck.CKM_ONCELEAF_TRANSFER_KEY_PAIR_GEN, scheme}, nil, nil)
+	c.transferPublic, c.transfer, rv = c.m.GenerateKeyPair(c.destination, Mechanism{Type: ck.CKM_ONCELEAF_TRANSFER_KEY_PAIR_GEN, Parameter: scheme}, nil, nil)
 	c.must(rv)
 	c.request, rv = c.m.CreateObject(c.source, requestTemplate(c.value(c.destination, c.transferPublic, ck.CKA_VALUE)))
 	c.must(rv)
@@ -55,7 +55,7 @@ func (c *ceremony) ask(scheme []byte) {
 
 func requestTemplate(text []byte) []Attribute {
 	return []Attribute{
-		{ck.CKA_CLASS, ulong(ck.CKO_PUBLIC_KEY)}, {ck.CKA_KEY_TYPE, ulong(ck.CKK_ONCELEAF_TRANSFER)}, {ck.CKA_VALUE, text},
+		{Type: ck.CKA_CLASS, Value: ulong(ck.CKO_PUBLIC_KEY)}, {Type: ck.CKA_KEY_TYPE, Value: ulong(ck.CKK_ONCELEAF_TRANSFER)}, {Type: ck.CKA_VALUE, Value: text},
 	}
 }
 
@@ -114,7 +114,7 @@ func TestCeremony(t *testing.T) {
 			}
 			total := c.ledger(c.source, c.key).RootRemaining
 			capsule := c.give(partition)
-			key, rv := c.receive(capsule, Attribute{ck.CKA_LABEL, []byte("half")}, Attribute{ck.CKA_ID, []byte{7}})
+			key, rv := c.receive(capsule, Attribute{Type: ck.CKA_LABEL, Value: []byte("half")}, Attribute{Type: ck.CKA_ID, Value: []byte{7}})
 			c.must(rv)
 			c.checkReceived(key, total)
 			c.checkAcknowledgement(key)
@@ -149,7 +149,7 @@ func (c *ceremony) checkReceived(key ck.ObjectHandle, total uint64) {
 	}
 	c.want(ck.CKR_KEY_HANDLE_INVALID, c.m.SignInit(c.source, hss, key)) // the same key at another token has another handle
 	c.want(ck.CKR_KEY_HANDLE_INVALID, c.m.SignInit(c.destination, hss, c.key))
-	pub := c.one(c.destination, Attribute{ck.CKA_CLASS, ulong(ck.CKO_PUBLIC_KEY)}) // the transfer key is gone
+	pub := c.one(c.destination, Attribute{Type: ck.CKA_CLASS, Value: ulong(ck.CKO_PUBLIC_KEY)}) // the transfer key is gone
 	if string(c.value(c.destination, pub, ck.CKA_LABEL)) != "half" || !bytes.Equal(c.value(c.destination, pub, ck.CKA_VALUE), c.value(c.source, c.pub, ck.CKA_VALUE)) {
 		c.Error("the public key is not the one of the received key")
 	}
@@ -169,7 +169,7 @@ func (c *ceremony) checkAcknowledgement(key ck.ObjectHandle) {
 	}
 	_, rv := c.m.UnwrapKey(c.source, receipt, c.pub, text, nil)
 	c.want(ck.CKR_UNWRAPPING_KEY_TYPE_INCONSISTENT, rv)
-	_, rv = c.m.UnwrapKey(c.source, Mechanism{ck.CKM_ONCELEAF_RECEIPT, []byte{1}}, c.key, text, nil)
+	_, rv = c.m.UnwrapKey(c.source, Mechanism{Type: ck.CKM_ONCELEAF_RECEIPT, Parameter: []byte{1}}, c.key, text, nil)
 	c.want(ck.CKR_MECHANISM_PARAM_INVALID, rv)
 	_, rv = c.m.UnwrapKey(c.destination, receipt, key, text, nil)
 	c.want(ck.CKR_WRAPPED_KEY_INVALID, rv) // the destination gave nothing
@@ -231,8 +231,8 @@ func TestWrapRefusals(t *testing.T) {
 	_, session := c.generate(c.source, false, h5w8)
 	_, ownTransfer, rv := c.m.GenerateKeyPair(c.source, Mechanism{Type: ck.CKM_ONCELEAF_TRANSFER_KEY_PAIR_GEN}, nil, nil)
 	c.must(rv)
-	ownRequest := c.one(c.source, Attribute{ck.CKA_KEY_TYPE, ulong(ck.CKK_ONCELEAF_TRANSFER)}, Attribute{ck.CKA_TOKEN, truth(true)}, Attribute{ck.CKA_WRAP, truth(true)})
-	noWrap, rv := c.m.CreateObject(c.source, append(requestTemplate(c.value(c.source, c.request, ck.CKA_VALUE)), Attribute{ck.CKA_WRAP, truth(false)}))
+	ownRequest := c.one(c.source, Attribute{Type: ck.CKA_KEY_TYPE, Value: ulong(ck.CKK_ONCELEAF_TRANSFER)}, Attribute{Type: ck.CKA_TOKEN, Value: truth(true)}, Attribute{Type: ck.CKA_WRAP, Value: truth(true)})
+	noWrap, rv := c.m.CreateObject(c.source, append(requestTemplate(c.value(c.source, c.request, ck.CKA_VALUE)), Attribute{Type: ck.CKA_WRAP, Value: truth(false)}))
 	c.must(rv)
 	before := c.ledger(c.source, c.key).RootRemaining
 	for _, w := range []struct {
@@ -254,10 +254,10 @@ func TestWrapRefusals(t *testing.T) {
 		{"a key for a request", partition, c.pub, c.key, ck.CKR_WRAPPING_KEY_TYPE_INCONSISTENT},
 		{"its own request", partition, ownRequest, c.key, ck.CKR_WRAPPING_KEY_HANDLE_INVALID},
 		{"CKA_WRAP is FALSE", partition, noWrap, c.key, ck.CKR_KEY_FUNCTION_NOT_PERMITTED},
-		{"parameter of another length", Mechanism{ck.CKM_ONCELEAF_PARTITION, []byte{1}}, c.request, c.key, ck.CKR_MECHANISM_PARAM_INVALID},
-		{"no leaves", Mechanism{ck.CKM_ONCELEAF_PARTITION, ulong(uint64(0))}, c.request, c.key, ck.CKR_MECHANISM_PARAM_INVALID},
-		{"too many leaves", Mechanism{ck.CKM_ONCELEAF_PARTITION, ulong(before + 1)}, c.request, c.key, ck.CKR_KEY_EXHAUSTED},
-		{"endless leaves", Mechanism{ck.CKM_ONCELEAF_PARTITION, ulong(^uint64(0))}, c.request, c.key, ck.CKR_KEY_EXHAUSTED},
+		{"parameter of another length", Mechanism{Type: ck.CKM_ONCELEAF_PARTITION, Parameter: []byte{1}}, c.request, c.key, ck.CKR_MECHANISM_PARAM_INVALID},
+		{"no leaves", Mechanism{Type: ck.CKM_ONCELEAF_PARTITION, Parameter: ulong(uint64(0))}, c.request, c.key, ck.CKR_MECHANISM_PARAM_INVALID},
+		{"too many leaves", Mechanism{Type: ck.CKM_ONCELEAF_PARTITION, Parameter: ulong(before + 1)}, c.request, c.key, ck.CKR_KEY_EXHAUSTED},
+		{"endless leaves", Mechanism{Type: ck.CKM_ONCELEAF_PARTITION, Parameter: ulong(^uint64(0))}, c.request, c.key, ck.CKR_KEY_EXHAUSTED},
 	} {
 		for _, out := range []Output{{Query: true}, {Room: 1 << 20}} {
 			wrapped, _, rv := c.m.WrapKey(c.source, w.mechanism, w.wrapping, w.key, out)
@@ -276,7 +276,7 @@ func TestGivingCounts(t *testing.T) {
 	c := newCeremony(t, nil)
 	left := c.ledger(c.source, c.key).RootRemaining
 	for _, count := range []uint64{1, 5, left - 8} {
-		c.give(Mechanism{ck.CKM_ONCELEAF_PARTITION, ulong(count)})
+		c.give(Mechanism{Type: ck.CKM_ONCELEAF_PARTITION, Parameter: ulong(count)})
 		left -= count
 		if now := c.ledger(c.source, c.key).RootRemaining; now != left {
 			t.Fatalf("%d root leaves, want %d", now, left)
@@ -333,20 +333,20 @@ func TestBadCapsules(t *testing.T) {
 	c.want(ck.CKR_UNWRAPPING_KEY_HANDLE_INVALID, second(c.m.UnwrapKey(c.destination, partition, 99, capsule, nil)))
 	c.want(ck.CKR_UNWRAPPING_KEY_TYPE_INCONSISTENT, second(c.m.UnwrapKey(c.destination, partition, c.transferPublic, capsule, nil)))
 	c.want(ck.CKR_MECHANISM_INVALID, second(c.m.UnwrapKey(c.destination, Mechanism{Type: ck.CKM_AES_KEY_WRAP}, c.transfer, capsule, nil)))
-	c.want(ck.CKR_MECHANISM_PARAM_INVALID, second(c.m.UnwrapKey(c.destination, Mechanism{ck.CKM_ONCELEAF_PARTITION, []byte{1}}, c.transfer, capsule, nil)))
+	c.want(ck.CKR_MECHANISM_PARAM_INVALID, second(c.m.UnwrapKey(c.destination, Mechanism{Type: ck.CKM_ONCELEAF_PARTITION, Parameter: []byte{1}}, c.transfer, capsule, nil)))
 	ro := c.open(1, false)
 	c.want(ck.CKR_SESSION_READ_ONLY, second(c.m.UnwrapKey(ro, partition, c.transfer, capsule, nil)))
 	for _, a := range []Attribute{
-		{ck.CKA_TOKEN, truth(false)}, {ck.CKA_EXTRACTABLE, truth(true)}, {ck.CKA_HSS_LEVELS, ulong(uint64(2))},
-		{ck.CKA_COPYABLE, truth(true)}, {ck.CKA_VALUE, []byte("x")}, {ck.CKA_CLASS, ulong(ck.CKO_PUBLIC_KEY)},
-		{ck.CKA_ONCELEAF_RESERVE, ulong(uint64(33))}, // more than the leaves of the lowest tree
+		{Type: ck.CKA_TOKEN, Value: truth(false)}, {Type: ck.CKA_EXTRACTABLE, Value: truth(true)}, {Type: ck.CKA_HSS_LEVELS, Value: ulong(uint64(2))},
+		{Type: ck.CKA_COPYABLE, Value: truth(true)}, {Type: ck.CKA_VALUE, Value: []byte("x")}, {Type: ck.CKA_CLASS, Value: ulong(ck.CKO_PUBLIC_KEY)},
+		{Type: ck.CKA_ONCELEAF_RESERVE, Value: ulong(uint64(33))}, // more than the leaves of the lowest tree
 	} {
 		_, rv := c.receive(capsule, a)
 		if rv != ck.CKR_TEMPLATE_INCONSISTENT {
 			t.Errorf("%s: %s", a.Type, rv.Error())
 		}
 	}
-	if found := c.find(c.destination, Attribute{ck.CKA_KEY_TYPE, ulong(ck.CKK_HSS)}); len(found) != 0 {
+	if found := c.find(c.destination, Attribute{Type: ck.CKA_KEY_TYPE, Value: ulong(ck.CKK_HSS)}); len(found) != 0 {
 		t.Fatalf("refused capsules left %d objects", len(found))
 	}
 	key, rv := c.receive(capsule) // all the while the right one is still good, once
@@ -373,7 +373,7 @@ func TestLeavesDoNotComeBack(t *testing.T) {
 	for _, end := range []string{"destroyed", "exhausted"} {
 		t.Run(end, func(t *testing.T) {
 			c := newCeremony(t, nil)
-			capsule := c.give(Mechanism{ck.CKM_ONCELEAF_PARTITION, ulong(uint64(1))})
+			capsule := c.give(Mechanism{Type: ck.CKM_ONCELEAF_PARTITION, Parameter: ulong(uint64(1))})
 			saved := c.saveShelf(1)
 			key, rv := c.receive(capsule)
 			c.must(rv)
@@ -391,10 +391,10 @@ func TestLeavesDoNotComeBack(t *testing.T) {
 			}
 			// The transfer key is put back, as somebody would who has a copy of the store's small values.
 			c.restoreShelf(1, saved)
-			transfer := c.one(c.destination, Attribute{ck.CKA_CLASS, ulong(ck.CKO_PRIVATE_KEY)}, Attribute{ck.CKA_KEY_TYPE, ulong(ck.CKK_ONCELEAF_TRANSFER)})
+			transfer := c.one(c.destination, Attribute{Type: ck.CKA_CLASS, Value: ulong(ck.CKO_PRIVATE_KEY)}, Attribute{Type: ck.CKA_KEY_TYPE, Value: ulong(ck.CKK_ONCELEAF_TRANSFER)})
 			_, rv = c.m.UnwrapKey(c.destination, partition, transfer, capsule, nil)
 			c.want(ck.CKR_WRAPPED_KEY_INVALID, rv)
-			for _, key := range c.find(c.destination, Attribute{ck.CKA_CLASS, ulong(ck.CKO_PRIVATE_KEY)}, Attribute{ck.CKA_KEY_TYPE, ulong(ck.CKK_HSS)}) {
+			for _, key := range c.find(c.destination, Attribute{Type: ck.CKA_CLASS, Value: ulong(ck.CKO_PRIVATE_KEY)}, Attribute{Type: ck.CKA_KEY_TYPE, Value: ulong(ck.CKK_HSS)}) {
 				c.want(ck.CKR_KEY_EXHAUSTED, c.m.SignInit(c.destination, hss, key))
 			}
 		})
@@ -404,11 +404,11 @@ func TestLeavesDoNotComeBack(t *testing.T) {
 // More leaves can come to a key that is here, and to one that was destroyed.
 func TestMoreLeavesCome(t *testing.T) {
 	c := newCeremony(t, nil)
-	one := Mechanism{ck.CKM_ONCELEAF_PARTITION, ulong(uint64(1))}
-	key, rv := c.receive(c.give(one), Attribute{ck.CKA_LABEL, []byte("first")}, Attribute{ck.CKA_ONCELEAF_RESERVE, ulong(uint64(4))})
+	one := Mechanism{Type: ck.CKM_ONCELEAF_PARTITION, Parameter: ulong(uint64(1))}
+	key, rv := c.receive(c.give(one), Attribute{Type: ck.CKA_LABEL, Value: []byte("first")}, Attribute{Type: ck.CKA_ONCELEAF_RESERVE, Value: ulong(uint64(4))})
 	c.must(rv)
 	c.ask(nil)
-	same, rv := c.receive(c.give(one), Attribute{ck.CKA_LABEL, []byte("second")}, Attribute{ck.CKA_ONCELEAF_RESERVE, ulong(uint64(8))})
+	same, rv := c.receive(c.give(one), Attribute{Type: ck.CKA_LABEL, Value: []byte("second")}, Attribute{Type: ck.CKA_ONCELEAF_RESERVE, Value: ulong(uint64(8))})
 	c.must(rv)
 	if reserve := c.ledger(c.destination, key).Reserve; reserve != 4 {
 		t.Errorf("batches of %d leaves: a key that is here keeps its own", reserve)
@@ -419,7 +419,7 @@ func TestMoreLeavesCome(t *testing.T) {
 	c.must(c.m.DestroyObject(c.destination, key))
 	c.one(c.destination) // its public key stays
 	c.ask(nil)
-	again, rv := c.receive(c.give(one), Attribute{ck.CKA_LABEL, []byte("third")})
+	again, rv := c.receive(c.give(one), Attribute{Type: ck.CKA_LABEL, Value: []byte("third")})
 	c.must(rv)
 	if again == key || string(c.value(c.destination, again, ck.CKA_LABEL)) != "third" || c.remaining(c.destination, again) != 32 {
 		t.Errorf("handle %d, %d left", again, c.remaining(c.destination, again))
@@ -443,7 +443,7 @@ func TestCeremonyOverRestarts(t *testing.T) {
 	if !bytes.Equal(c.give(partition), capsule) {
 		t.Error("another capsule after a restart")
 	}
-	c.transfer = c.one(c.destination, Attribute{ck.CKA_CLASS, ulong(ck.CKO_PRIVATE_KEY)})
+	c.transfer = c.one(c.destination, Attribute{Type: ck.CKA_CLASS, Value: ulong(ck.CKO_PRIVATE_KEY)})
 	_, rv = c.receive(capsule)
 	c.must(rv)
 	c.restart()
@@ -457,17 +457,17 @@ func TestCeremonyOverRestarts(t *testing.T) {
 func TestTransferKeys(t *testing.T) {
 	b, h := newUserBench(t)
 	generate := func(h ck.SessionHandle, parameter []byte, public, private []Attribute) ck.RV {
-		_, _, rv := b.m.GenerateKeyPair(h, Mechanism{ck.CKM_ONCELEAF_TRANSFER_KEY_PAIR_GEN, parameter}, public, private)
+		_, _, rv := b.m.GenerateKeyPair(h, Mechanism{Type: ck.CKM_ONCELEAF_TRANSFER_KEY_PAIR_GEN, Parameter: parameter}, public, private)
 		return rv
 	}
 	b.want(ck.CKR_MECHANISM_PARAM_INVALID, generate(h, []byte{1}, nil, nil))
 	b.want(ck.CKR_MECHANISM_PARAM_INVALID, generate(h, ulong(uint64(3)), nil, nil))
-	b.want(ck.CKR_TEMPLATE_INCONSISTENT, generate(h, nil, nil, []Attribute{{ck.CKA_PRIVATE, truth(false)}}))
-	b.want(ck.CKR_TEMPLATE_INCONSISTENT, generate(h, nil, nil, []Attribute{{ck.CKA_EXTRACTABLE, truth(true)}}))
-	b.want(ck.CKR_TEMPLATE_INCONSISTENT, generate(h, nil, []Attribute{{ck.CKA_VALUE, []byte("x")}}, nil))
+	b.want(ck.CKR_TEMPLATE_INCONSISTENT, generate(h, nil, nil, []Attribute{{Type: ck.CKA_PRIVATE, Value: truth(false)}}))
+	b.want(ck.CKR_TEMPLATE_INCONSISTENT, generate(h, nil, nil, []Attribute{{Type: ck.CKA_EXTRACTABLE, Value: truth(true)}}))
+	b.want(ck.CKR_TEMPLATE_INCONSISTENT, generate(h, nil, []Attribute{{Type: ck.CKA_VALUE, Value: []byte("x")}}, nil))
 	ro := b.open(0, false)
 	b.want(ck.CKR_SESSION_READ_ONLY, generate(ro, nil, nil, nil))
-	session := []Attribute{{ck.CKA_TOKEN, truth(false)}}
+	session := []Attribute{{Type: ck.CKA_TOKEN, Value: truth(false)}}
 	b.must(generate(ro, nil, session, session))
 	b.must(b.m.CloseSession(ro))
 	if found := b.find(h); len(found) != 0 {
@@ -477,8 +477,8 @@ func TestTransferKeys(t *testing.T) {
 	b.want(ck.CKR_USER_NOT_LOGGED_IN, generate(h, nil, nil, nil))
 	b.login(h)
 	b.must(generate(h, nil, nil, nil))
-	key := b.one(h, Attribute{ck.CKA_CLASS, ulong(ck.CKO_PRIVATE_KEY)})
-	results, rv := b.m.GetAttributeValue(h, key, []AttributeQuery{{ck.CKA_VALUE, Output{Room: 1 << 20}}})
+	key := b.one(h, Attribute{Type: ck.CKA_CLASS, Value: ulong(ck.CKO_PRIVATE_KEY)})
+	results, rv := b.m.GetAttributeValue(h, key, []AttributeQuery{{Type: ck.CKA_VALUE, Output: Output{Room: 1 << 20}}})
 	if rv != ck.CKR_ATTRIBUTE_SENSITIVE || results[0].Value != nil || results[0].Length != ck.UNAVAILABLE {
 		t.Errorf("%+v, %s", results[0], rv.Error())
 	}
@@ -500,7 +500,7 @@ func (c *ceremony) saveShelf(slot ck.SlotID) map[string][]byte {
 	if len(saved) == 0 {
 		c.Fatal("nothing to save")
 	}
-	c.transfer = c.one(c.destination, Attribute{ck.CKA_CLASS, ulong(ck.CKO_PRIVATE_KEY)})
+	c.transfer = c.one(c.destination, Attribute{Type: ck.CKA_CLASS, Value: ulong(ck.CKO_PRIVATE_KEY)})
 	return saved
 }
 
@@ -529,13 +529,13 @@ func (c *ceremony) offline(slot ck.SlotID, work func(keystore.Shelf) error) {
 func TestOneRequestTwoKeysAtOnce(t *testing.T) {
 	c := newCeremony(t, nil)
 	public, private := templates(true, "other", h5w8)
-	_, other, rv := c.m.GenerateKeyPair(c.source, generation, public, append(private, Attribute{ck.CKA_ONCELEAF_TRANSFERABLE, truth(true)}))
+	_, other, rv := c.m.GenerateKeyPair(c.source, generation, public, append(private, Attribute{Type: ck.CKA_ONCELEAF_TRANSFERABLE, Value: truth(true)}))
 	c.must(rv)
 	for range 5 {
 		answers := make(chan ck.RV)
 		for _, key := range []ck.ObjectHandle{c.key, other} {
 			go func() {
-				_, _, rv := c.m.WrapKey(c.source, Mechanism{partition.Type, ulong(uint64(1))}, c.request, key, Output{Room: 1 << 20})
+				_, _, rv := c.m.WrapKey(c.source, Mechanism{Type: partition.Type, Parameter: ulong(uint64(1))}, c.request, key, Output{Room: 1 << 20})
 				answers <- rv
 			}()
 		}

@@ -72,6 +72,34 @@ func TestTheLibraryIsMappedForEverAndBoundAtOnce(t *testing.T) {
 	}
 }
 
+// The front needs the C library and nothing else, and no code of its own runs when it is loaded or when the process ends.
+func TestFrontIsInert(t *testing.T) {
+	library := openELF(t)
+	needed, err := library.DynString(elf.DT_NEEDED)
+	must(t, err)
+	if !slices.Equal(needed, []string{"libc.so.6"}) {
+		t.Errorf("it needs %q, want libc.so.6 alone", needed)
+	}
+	// The compiler puts one function of its own into each of these.
+	for _, name := range []string{".init_array", ".fini_array"} {
+		if section := library.Section(name); section != nil && section.Size > 8 {
+			t.Errorf("%s holds %d functions, want the compiler's one", name, section.Size/8)
+		}
+	}
+	wanted, err := library.ImportedSymbols()
+	must(t, err)
+	for _, symbol := range wanted {
+		if slices.Contains(forbiddenToFront, symbol.Name) {
+			t.Errorf("it uses %s", symbol.Name)
+		}
+	}
+}
+
+// What changes the host, starts threads, or may take a lock that another thread held when the process forked.
+var forbiddenToFront = []string{"pthread_create", "pthread_atfork", "__register_atfork", "atexit", "__cxa_atexit", "on_exit",
+	"dlopen", "dlsym", "dladdr", "dl_iterate_phdr", "setlocale", "setenv", "putenv", "unsetenv",
+	"printf", "puts", "fopen", "fprintf", "fputs", "fork", "system", "popen", "exit"}
+
 func openELF(t *testing.T) *elf.File {
 	t.Helper()
 	library, err := elf.Open(module)

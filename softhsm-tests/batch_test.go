@@ -52,8 +52,14 @@ func TestCrashKeepsTheLowerTree(t *testing.T) {
 
 func (k *token) lowestLeaf(signature []byte) lms.Leaf {
 	k.t.Helper()
-	leaves := value(lms.ParseHSSSignature(signature))(k.t).Leaves()
+	leaves := k.leaves(signature)
 	return leaves[len(leaves)-1]
+}
+
+// leaves are the leaves that a signature used, of the root tree first.
+func (k *token) leaves(signature []byte) []lms.Leaf {
+	k.t.Helper()
+	return value(lms.ParseHSSSignature(signature))(k.t).Leaves()
 }
 
 // fell checks that signing n messages took n signatures, and returns what is left.
@@ -96,7 +102,7 @@ func TestLowKey(t *testing.T) {
 	}
 	k.signTimes(16, key, used)
 	k.stop()
-	if n := strings.Count(k.Stderr(), "level=ERROR msg=\"the key is used up for good"); n != 1 {
-		t.Errorf("the end of the key is in the log %d times, want once:\n%s", n, k.Stderr())
+	if n := strings.Count(k.log(), "level=ERROR msg=\"the key is used up for good"); n != 1 {
+		t.Errorf("the end of the key is in the log %d times, want once:\n%s", n, k.log())
 	}
 }

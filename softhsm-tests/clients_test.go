@@ -26,6 +26,7 @@ func clientCommand(t *testing.T, dir, name string, arguments ...string) *exec.Cm
 		}
 		t.Skipf("%v: run make deps", err)
 	}
+	worker.StopDaemons(t, module, dir)
 	command := exec.Command(name, arguments...)
 	command.Env = worker.Environment(dir)
 	return command
@@ -86,7 +87,7 @@ func TestP11Kit(t *testing.T) {
 	k.stop()
 	modules := filepath.Join(open, "pkcs11", "modules")
 	must(t, os.MkdirAll(modules, 0o755))
-	config := "module: " + copyTo(t, open, module, 0o755) + "\n"
+	config := "module: " + copyModule(t, open) + "\n"
 	must(t, os.WriteFile(filepath.Join(modules, "onceleaf.module"), []byte(config), 0o644))
 
 	command := clientCommand(t, dir, "p11-kit", "list-modules")

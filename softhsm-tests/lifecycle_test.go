@@ -17,9 +17,9 @@ import (
 
 // What somebody does who has just built the library.
 func TestFreshUser(t *testing.T) {
-	p := worker.Start(t, worker.Options{Module: module, Dir: t.TempDir(), Env: []string{
-		"ONCELEAF_DIR=" + filepath.Join(t.TempDir(), "not", "there", "yet"),
-	}})
+	dir := filepath.Join(t.TempDir(), "not", "there", "yet")
+	worker.StopDaemons(t, module, dir)
+	p := worker.Start(t, worker.Options{Module: module, Dir: t.TempDir(), Env: []string{"ONCELEAF_DIR=" + dir}})
 	must(t, p.Initialize())
 	slots := value(p.GetSlotList(false))(t)
 	if len(slots) != 1 {

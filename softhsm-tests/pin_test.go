@@ -54,7 +54,7 @@ func TestWrongPINsLock(t *testing.T) {
 	tries := 0
 	for ; tries < 12; tries++ {
 		if tries == 5 {
-			k.Kill()
+			k.die()
 			k.Process = start(t, k.dir)
 			k.session = value(k.OpenSession(k.slot, pkcs11.CKF_RW_SESSION))(t)
 		}

@@ -113,7 +113,7 @@ func TestReadOnlyForAnotherUser(t *testing.T) {
 	before := fingerprint(t, dir)
 
 	p := worker.Start(t, worker.Options{
-		Module:  copyTo(t, open, module, 0o755),
+		Module:  copyModule(t, open),
 		Dir:     dir,
 		Program: copyTo(t, open, testBinary(t), 0o755),
 		As:      nobody,
@@ -169,6 +169,15 @@ func testBinary(t *testing.T) string {
 	return path
 }
 
+// copyModule copies the library for other users, with its daemon beside it.
+func copyModule(t *testing.T, dir string) string {
+	t.Helper()
+	if front {
+		copyTo(t, dir, filepath.Join(filepath.Dir(module), "onceleafd"), 0o755)
+	}
+	return copyTo(t, dir, module, 0o755)
+}
+
 func copyTo(t *testing.T, dir, path string, mode os.FileMode) string {
 	t.Helper()
 	from, err := os.Open(path)
@@ -207,8 +216,7 @@ func TestOneOwner(t *testing.T) {
 	wantRV(t, second.Initialize(), ck.CKR_FUNCTION_FAILED)
 	k.sign(k.key("key"), used, []byte("the owner goes on"))
 
-	config := filepath.Join(t.TempDir(), "patient.toml")
-	must(t, os.WriteFile(config, []byte("owner_wait = \"1m\"\n"), 0o600))
+	config := writeConfig(t, "owner_wait = \"1m\"\n")
 	patient := worker.Start(t, worker.Options{Module: module, Dir: k.dir, Env: []string{"ONCELEAF_CONF=" + config}})
 	got := make(chan error)
 	go func() { got <- patient.Initialize() }()
@@ -244,6 +252,7 @@ func spoiled(t *testing.T, used *audit.Audit) (k *token, store string) {
 // refused checks that a token which is expected but cannot be opened is never taken for a fresh one.
 func refused(t *testing.T, k *token) {
 	t.Helper()
+	must(t, os.RemoveAll(worker.DaemonLog(k.dir)))
 	p := start(t, k.dir)
 	slots := value(p.GetSlotList(false))(t)
 	if len(slots) != 2 || slots[0] != k.slot {
@@ -258,12 +267,10 @@ func refused(t *testing.T, k *token) {
 	if info, err := p.GetTokenInfo(k.slot); err == nil && info.Flags&pkcs11.CKF_TOKEN_INITIALIZED == 0 {
 		t.Errorf("the broken token shows as uninitialised: flags %#x", info.Flags)
 	}
-	must(t, p.Finalize())
-	if err := p.Exit(); err != nil {
-		t.Errorf("the worker ended badly: %v", err)
-	}
-	if !strings.Contains(p.Stderr(), "level=ERROR") {
-		t.Errorf("nothing in the log says why:\n%s", p.Stderr())
+	k = &token{Process: p, t: t, dir: k.dir}
+	k.stop()
+	if !strings.Contains(k.log(), "level=ERROR") {
+		t.Errorf("nothing in the log says why:\n%s", k.log())
 	}
 }
 
@@ -329,13 +336,8 @@ func TestMessageBound(t *testing.T) {
 	k := newToken(t)
 	key := k.generate(oneLevel)
 	k.stop()
-	config := filepath.Join(t.TempDir(), "small.toml")
-	must(t, os.WriteFile(config, []byte("[sign]\nmax_message = 1000\n"), 0o600))
-	p := worker.Start(t, worker.Options{Module: module, Dir: k.dir, Env: []string{"ONCELEAF_CONF=" + config}})
-	must(t, p.Initialize())
-	k.Process = p
-	k.session = value(k.OpenSession(k.slot, pkcs11.CKF_RW_SESSION))(t)
-	must(t, k.Login(k.session, pkcs11.CKU_USER, userPIN))
+	config := writeConfig(t, "[sign]\nmax_message = 1000\n")
+	k = openTokenWith(t, k.dir, k.label, "ONCELEAF_CONF="+config)
 	key = k.key("key")
 	_, err := k.Sign(k.session, key.Private, make([]byte, 600), make([]byte, 600))
 	wantRV(t, err, ck.CKR_DATA_LEN_RANGE)

@@ -5,6 +5,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/miekg/pkcs11"
@@ -37,12 +40,20 @@ type token struct {
 	session pkcs11.SessionHandle
 }
 
-// start runs a worker over dir and calls C_Initialize.
-func start(t *testing.T, dir string) *worker.Process {
+// start runs a worker over dir and calls C_Initialize. The environment variables are for both.
+func start(t *testing.T, dir string, environment ...string) *worker.Process {
 	t.Helper()
-	p := worker.Start(t, worker.Options{Module: module, Dir: dir})
+	p := worker.Start(t, worker.Options{Module: module, Dir: dir, Env: environment})
 	must(t, p.Initialize())
 	return p
+}
+
+// writeConfig makes a configuration file.
+func writeConfig(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "onceleaf.toml")
+	must(t, os.WriteFile(path, []byte(text), 0o600))
+	return path
 }
 
 // newToken makes a token in a directory of its own.
@@ -69,7 +80,12 @@ func newTokenIn(t *testing.T, dir, label string) *token {
 // openToken opens the token with that label in a new process.
 func openToken(t *testing.T, dir, label string) *token {
 	t.Helper()
-	k := &token{Process: start(t, dir), t: t, dir: dir, label: label}
+	return openTokenWith(t, dir, label)
+}
+
+func openTokenWith(t *testing.T, dir, label string, environment ...string) *token {
+	t.Helper()
+	k := &token{Process: start(t, dir, environment...), t: t, dir: dir, label: label}
 	for _, slot := range value(k.GetSlotList(true))(t) {
 		info, err := k.GetTokenInfo(slot)
 		if err != nil || info.Label != label {
@@ -91,19 +107,54 @@ func (k *token) restart() *token {
 	return openToken(k.t, k.dir, k.label)
 }
 
-// crash ends the process with SIGKILL and opens the token in another one.
+// crash ends everything with SIGKILL and opens the token in another process.
 func (k *token) crash() *token {
 	k.t.Helper()
-	k.Kill()
+	k.die()
 	return openToken(k.t, k.dir, k.label)
 }
 
+// die is a crash of the device: of the daemon, if there is one, and of its application.
+func (k *token) die() {
+	k.t.Helper()
+	if front {
+		must(k.t, worker.KillDaemon(k.dir))
+	}
+	k.Kill()
+}
+
+// stop ends everything cleanly: after it nobody owns the directory.
 func (k *token) stop() {
+	k.t.Helper()
+	k.leave()
+	if front {
+		must(k.t, worker.StopDaemon(k.dir))
+	}
+}
+
+// leave ends the application cleanly.
+func (k *token) leave() {
 	k.t.Helper()
 	must(k.t, k.Finalize())
 	if err := k.Exit(); err != nil {
 		k.t.Fatalf("the worker ended badly: %v\n%s", err, k.Stderr())
 	}
+}
+
+// log is what was logged for the token's directory. It is complete after stop.
+func (k *token) log() string {
+	k.t.Helper()
+	return k.Stderr() + daemonLog(k.t, k.dir)
+}
+
+// daemonLog is what the daemons of a directory have logged; none logged nothing.
+func daemonLog(t *testing.T, dir string) string {
+	t.Helper()
+	text, err := os.ReadFile(worker.DaemonLog(dir))
+	if !errors.Is(err, fs.ErrNotExist) {
+		must(t, err)
+	}
+	return string(text)
 }
 
 // tryGenerate makes an HSS key pair with these levels, top first, as token objects labelled "key". More attributes of

@@ -45,6 +45,7 @@ func openDevice(t *testing.T, c Config) (*Device, *bytes.Buffer) {
 type testToken struct {
 	*testing.T
 	*Token
+	*Seat
 	config Config
 	device *Device
 	last   uint64
@@ -71,6 +72,7 @@ func (tk *testToken) adopt() {
 	if tk.Token, err = tk.device.Token(0); err != nil {
 		tk.Fatal(err)
 	}
+	tk.Seat = tk.NewSeat(SeatLimits{})
 }
 
 func (tk *testToken) must(err error) {
@@ -95,7 +97,7 @@ func (tk *testToken) userSession() Session {
 		tk.must(tk.Login(ck.CKU_USER, userPIN))
 	}
 	tk.last++
-	tk.BeginSession(tk.last)
+	tk.must(tk.BeginSession(tk.last))
 	return Session{ID: tk.last, ReadWrite: true}
 }
 

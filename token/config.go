@@ -22,6 +22,10 @@ import (
 //	[log]
 //	level = "off"                    # off, error, warn, info or debug
 //	file = ""                        # empty: standard error
+//	format = "text"                  # or "json"
+//
+// and the tables [daemon] and [limits]. But for limits.tokens and limits.token_objects only the daemon and the library that
+// calls it look at these.
 type Config struct {
 	Directory string   `toml:"directory"`
 	OwnerWait Duration `toml:"owner_wait"`
@@ -29,9 +33,17 @@ type Config struct {
 		MaxMessage int64 `toml:"max_message"` // bytes
 	} `toml:"sign"`
 	Log struct {
-		Level string `toml:"level"`
-		File  string `toml:"file"`
+		Level  string `toml:"level"`
+		File   string `toml:"file"`
+		Format string `toml:"format"`
 	} `toml:"log"`
+	Daemon Daemon `toml:"daemon"`
+	Limits Limits `toml:"limits"`
+
+	// Linger is how long the keystore stays open after the last logout, so that the lower trees in memory outlive short
+	// programs; 0 closes it at once. The daemon sets it from its table: in a process of the application's nobody is
+	// left whom it could serve.
+	Linger time.Duration `toml:"-"`
 
 	// KDF is the cost of trying one PIN, for PINs that are set from now on. It is not in the file: nobody but a test
 	// has a reason to lower it.
@@ -55,12 +67,12 @@ const (
 )
 
 // LoadConfig finds and reads the configuration. The file is the one that ONCELEAF_CONF names, else onceleaf.toml in
-// the user's configuration folder, else the one in /etc; without any, the defaults hold. ONCELEAF_DIR and ONCELEAF_LOG
-// stand above the file. getenv is os.Getenv, or what answers in its place: a library in a foreign process sees the
-// environment of the moment when it was loaded.
+// the user's configuration folder, else the one in /etc; without any, the defaults hold. ONCELEAF_DIR, ONCELEAF_LOG,
+// ONCELEAF_SOCKET, ONCELEAF_DAEMON (the program) and ONCELEAF_AUTOSTART=0 stand above the file. getenv is os.Getenv, or
+// what answers in its place: a library in a foreign process sees the environment of the moment when it was loaded.
 func LoadConfig(getenv func(string) string) (Config, error) {
-	c := Config{OwnerWait: Duration(defaultOwnerWait), KDF: defaultKDF}
-	c.Sign.MaxMessage, c.Log.Level = defaultMaxMessage, "off"
+	c := Config{OwnerWait: Duration(defaultOwnerWait), KDF: defaultKDF, Daemon: defaultDaemon, Limits: defaultLimits}
+	c.Sign.MaxMessage, c.Log.Level, c.Log.Format = defaultMaxMessage, "off", formatText
 	path, err := findConfig(getenv)
 	if err != nil {
 		return c, err
@@ -129,9 +141,19 @@ func (c *Config) read(path string) error {
 func (c *Config) override(getenv func(string) string) error {
 	if directory := getenv("ONCELEAF_DIR"); directory != "" {
 		c.Directory = directory
+		c.Daemon.Socket = "" // the file's leads to the file's directory, and so to tokens that nobody named
 	}
 	if level := getenv("ONCELEAF_LOG"); level != "" {
 		c.Log.Level = level
+	}
+	if socket := getenv("ONCELEAF_SOCKET"); socket != "" {
+		c.Daemon.Socket = socket
+	}
+	if program := getenv("ONCELEAF_DAEMON"); program != "" {
+		c.Daemon.Program = program
+	}
+	if getenv("ONCELEAF_AUTOSTART") == "0" {
+		c.Daemon.Autostart = false
 	}
 	if c.Directory != "" {
 		return nil
@@ -151,6 +173,9 @@ func (c *Config) check() error {
 	if c.OwnerWait < 0 {
 		return fmt.Errorf("owner_wait is %s, it must not be negative", time.Duration(c.OwnerWait))
 	}
+	if c.Log.Format != formatText && c.Log.Format != formatJSON {
+		return fmt.Errorf("log.format is %q: it is text or json", c.Log.Format)
+	}
 	_, err := logLevel(c.Log.Level)
-	return err
+	return errors.Join(err, c.Daemon.check(), c.Limits.check())
 }

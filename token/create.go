@@ -10,7 +10,7 @@ import (
 )
 
 // Create is C_CreateObject. What can be created is what carries no secret: HSS public keys, and transfer requests.
-func (t *Token) Create(s Session, template []Attribute) (ObjectID, error) {
+func (seat *Seat) Create(s Session, template []Attribute) (ObjectID, error) {
 	class, err := lookupUlong(template, ck.CKA_CLASS)
 	if err != nil {
 		return "", err
@@ -26,10 +26,10 @@ func (t *Token) Create(s Session, template []Attribute) (ObjectID, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := t.mayWrite(s, o.stored); err != nil {
+	if err := seat.mayMake(s, o.stored); err != nil {
 		return "", err
 	}
-	err = t.add(s, o)
+	err = seat.add(s, o)
 	return o.id, err
 }
 

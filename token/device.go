@@ -217,8 +217,8 @@ func (d *Device) Info(id ck.SlotID) (Info, error) {
 
 // InitToken is C_InitToken. In the last slot it makes a token, with the SO PIN pin. In another one pin must be the SO
 // PIN of the token there: all its objects are destroyed, the user PIN too, and it gets a new label and a new master
-// key; the ledgers of its HSS keys stay, so that no leaf that was ever on it comes back. The caller makes sure that no
-// session is open.
+// key; the ledgers of its HSS keys stay, so that no leaf that was ever on it comes back. CKR_SESSION_EXISTS while any
+// application has a session at it, CKR_DEVICE_MEMORY if the configuration allows no more tokens.
 func (d *Device) InitToken(id ck.SlotID, pin []byte, label string) error {
 	d.initialising.Lock()
 	defer d.initialising.Unlock()
@@ -244,6 +244,10 @@ func (d *Device) InitToken(id ck.SlotID, pin []byte, label string) error {
 func (d *Device) createToken(id ck.SlotID, pin []byte, label string) error {
 	serial := newSerial()
 	d.mu.Lock()
+	if most := d.config.Limits.Tokens; most > 0 && len(d.list.Slots) >= most {
+		d.mu.Unlock()
+		return refuse(ck.CKR_DEVICE_MEMORY, "there are %d tokens, and limits.tokens allows %d", len(d.list.Slots), most)
+	}
 	before := d.list
 	err := d.enlist(slotEntry{id, serial, stateCreating})
 	d.list = before // until it is ready the slot looks as before

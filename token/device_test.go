@@ -337,3 +337,20 @@ func TestSlotListRefusals(t *testing.T) {
 		}
 	}
 }
+
+// Who finds a daemon in the way is told how to end it.
+func TestHolder(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	for text, want := range map[string]string{
+		"12 /usr/sbin/onceleafd\n": "process 12 (/usr/sbin/onceleafd), the daemon, which 'onceleaf daemon stop' ends",
+		"12 /usr/bin/my program\n": "process 12 (/usr/bin/my program)",
+		"":                         "the owner has not written its name yet",
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := holder(path); got != want {
+			t.Errorf("%q: %s", text, got)
+		}
+	}
+}

@@ -99,57 +99,89 @@ func (a Attributes) made(here bool, mechanism ck.MechanismType) {
 func (a Attributes) render(lms.HSSPublicKey) []byte { return objectRecord{Attributes: a}.encode() }
 
 // GenerateHSS is C_GenerateKeyPair with CKM_HSS_KEY_PAIR_GEN. Each half can be a token or a session object. It takes
-// as long as the root tree takes to build; ctx ends it. A token key needs the user logged in, even when CKA_PRIVATE is
-// FALSE: its secret is sealed under the master key.
-func (t *Token) GenerateHSS(ctx context.Context, s Session, public, private []Attribute) (pub, priv ObjectID, err error) {
+// as long as the root tree takes to build; ctx ends it. A token key needs the user logged in, to the end and even when
+// CKA_PRIVATE is FALSE: its secret is sealed under the master key.
+func (seat *Seat) GenerateHSS(ctx context.Context, s Session, public, private []Attribute) (pub, priv ObjectID, err error) {
 	p, err := planKey(public, private)
 	if err != nil {
 		return "", "", err
 	}
-	if err := t.mayWrite(s, p.private); err != nil {
+	if err := seat.mayMake(s, p.private); err != nil {
 		return "", "", err
 	}
-	if err := t.mayWrite(s, p.public); err != nil {
+	if err := seat.mayMake(s, p.public); err != nil {
 		return "", "", err
 	}
 	if !p.private.bool(ck.CKA_TOKEN) {
-		return t.generateInMemory(ctx, s, p)
+		return seat.generateInMemory(ctx, s, p)
 	}
-	if !t.userIs(ck.CKU_USER) {
+	if !seat.userIs(ck.CKU_USER) {
 		return "", "", refuse(ck.CKR_USER_NOT_LOGGED_IN, "a token key needs the user")
 	}
-	return t.generateInStore(ctx, s, p)
+	return seat.generateInStore(ctx, s, p)
 }
 
 // generateInStore makes a token key. If the public key is a token object too, one durable write makes both.
-func (t *Token) generateInStore(ctx context.Context, s Session, p keyPlan) (pub, priv ObjectID, err error) {
+func (seat *Seat) generateInStore(ctx context.Context, s Session, p keyPlan) (pub, priv ObjectID, err error) {
 	spec := keystore.Spec{Levels: p.levels, Transferable: p.transferable, Reserve: p.reserve, Private: p.private.render}
 	together := p.public.bool(ck.CKA_TOKEN)
 	if together {
 		spec.Public = p.public.render
 	}
-	identity, err := t.keys.Generate(ctx, spec)
+	ctx, login, stop := seat.whileUser(ctx)
+	defer stop()
+	identity, err := seat.token.keys.Generate(ctx, spec)
 	if err != nil {
-		return "", "", err
+		return "", "", login.result(err)
 	}
 	pub, priv = ObjectID(publicPrefix+identity.String()), ObjectID(privatePrefix+identity.String())
 	if together {
 		return pub, priv, nil
 	}
-	info, err := t.keys.Info(identity)
+	info, err := seat.token.keys.Info(identity)
 	if err == nil {
-		pub, err = t.addPublic(s, p.public, info.PublicKey)
+		pub, err = seat.addPublic(s, p.public, info.PublicKey)
 	}
 	if err != nil { // the session ended meanwhile: nobody will know of the key
-		return "", "", errors.Join(err, t.keys.Destroy(identity))
+		return "", "", errors.Join(err, seat.token.keys.Destroy(identity))
 	}
 	return pub, priv, nil
 }
 
-// generateInMemory makes a session key: in a keystore of its own that lives in memory, and under a master key of its
-// own, so that it signs by the same code as any other and vanishes with the session.
-func (t *Token) generateInMemory(ctx context.Context, s Session, p keyPlan) (pub, priv ObjectID, err error) {
-	keys, err := keystore.NewSession(t.log)
+// generateInMemory makes a session key, after the memory for its trees is claimed.
+func (seat *Seat) generateInMemory(ctx context.Context, s Session, p keyPlan) (pub, priv ObjectID, err error) {
+	if err := seat.roomForKey(); err != nil {
+		return "", "", err
+	}
+	memory := treeMemory(p.levels)
+	if err := seat.claimBytes(memory); err != nil {
+		return "", "", err
+	}
+	pub, priv, err = seat.addSessionKey(ctx, s, p, memory)
+	if err != nil {
+		seat.releaseBytes(memory)
+	}
+	return pub, priv, err
+}
+
+// treeMemory is about what the trees of a key take, in bytes: the top of the root, and of each level below the top of the
+// live tree and of the next one (see lms.Tree).
+func treeMemory(levels []lms.ParameterSet) (bytes int64) {
+	const top, least = 15, 4 << 10 // levels in memory; a tree's bookkeeping
+	for i, set := range levels {
+		tree := int64(2*set.N())<<min(set.Height(), top) + least
+		if i > 0 {
+			tree *= 2
+		}
+		bytes += tree
+	}
+	return bytes
+}
+
+// addSessionKey makes a session key: in a keystore of its own that lives in memory, and under a master key of its own,
+// so that it signs by the same code as any other and vanishes with the session.
+func (seat *Seat) addSessionKey(ctx context.Context, s Session, p keyPlan, memory int64) (pub, priv ObjectID, err error) {
+	keys, err := seat.newSessionKeys()
 	if err != nil {
 		return "", "", err
 	}
@@ -162,10 +194,11 @@ func (t *Token) generateInMemory(ctx context.Context, s Session, p keyPlan) (pub
 	if err != nil {
 		return "", "", errors.Join(err, keys.Lock())
 	}
-	o.key = &hssKey{keys: keys, identity: identity}
+	o.key = &hssKey{keys: keys, identity: identity, memory: memory}
+	o.key.there, o.key.end = context.WithCancel(context.Background())
 	info, err := keys.Info(identity)
 	if err == nil {
-		pub, err = t.addPublic(s, p.public, info.PublicKey, o)
+		pub, err = seat.addPublic(s, p.public, info.PublicKey, o)
 	}
 	if err != nil {
 		o.discard()
@@ -174,13 +207,21 @@ func (t *Token) generateInMemory(ctx context.Context, s Session, p keyPlan) (pub
 	return pub, o.id, nil
 }
 
+// newSessionKeys is the keystore of one session key.
+func (seat *Seat) newSessionKeys() (*keystore.Keystore, error) {
+	if seat.limits.Shared {
+		return keystore.NewQuietSession(seat.token.log)
+	}
+	return keystore.NewSession(seat.token.log)
+}
+
 // addPublic adds an HSS public key as an object of its own, together with others.
-func (t *Token) addPublic(s Session, public Attributes, k lms.HSSPublicKey, others ...*object) (ObjectID, error) {
+func (seat *Seat) addPublic(s Session, public Attributes, k lms.HSSPublicKey, others ...*object) (ObjectID, error) {
 	o, err := newPublic(public, k)
 	if err != nil {
 		return "", err
 	}
-	err = t.add(s, append(others, o)...)
+	err = seat.add(s, append(others, o)...)
 	return o.id, err
 }
 

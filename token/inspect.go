@@ -69,6 +69,9 @@ var (
 
 const lockName = "onceleaf.lock"
 
+// daemonFiles are what a daemon keeps beside the tokens, and the type of each.
+var daemonFiles = map[string]fs.FileMode{socketName: fs.ModeSocket, socketName + ".lock": 0, "onceleafd.log": 0}
+
 // inspection is a Report in the making.
 type inspection struct {
 	Report
@@ -155,7 +158,8 @@ func (i *inspection) folder() error {
 			"the directory is open to other users (%s)", info.Mode().Perm())
 	}
 	for _, e := range entries {
-		if !slices.Contains(ours, e.Name()) {
+		kind, daemons := daemonFiles[e.Name()]
+		if !slices.Contains(ours, e.Name()) && (!daemons || e.Type() != kind) {
 			i.foreign(e.Name(), strings.HasPrefix(e.Name(), ".onceleaf-"))
 		}
 	}

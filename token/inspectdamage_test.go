@@ -137,6 +137,12 @@ func TestInspectDamages(t *testing.T) {
 			[]string{"warning|slots.json.bak|||the file does not belong", "warning|tokens/notes|||the file does not belong"}, "good"},
 		"left over": {func(l *life) { l.copyFile("slots.json", ".onceleaf-123"); l.copyFile("slots.json", "tokens/.new-0.db") },
 			[]string{"information|.onceleaf-123|||", "information|tokens/.new-0.db|||"}, "good"},
+		"a daemon's files": {func(l *life) {
+			l.copyFile("slots.json", "onceleafd.log")
+			l.copyFile("slots.json", "onceleaf.sock.lock")
+			l.must(unix.Mknod(l.path("onceleaf.sock"), unix.S_IFSOCK|0o600, 0))
+		}, nil, "good"},
+		"no socket":    {func(l *life) { l.copyFile("slots.json", "onceleaf.sock") }, []string{"warning|onceleaf.sock|||the file does not belong"}, "good"},
 		"no lock file": {func(l *life) { l.must(os.Remove(l.path("onceleaf.lock"))) }, nil, "good"},
 
 		// Supplies.

@@ -35,6 +35,7 @@ func newLife(t *testing.T) *life {
 	var err error
 	two.Token, err = one.device.Token(1)
 	two.must(err)
+	two.Seat = two.NewSeat(SeatLimits{})
 	two.must(two.Login(ck.CKU_SO, soPIN))
 	two.must(two.InitPIN(userPIN))
 	two.must(two.Logout())

@@ -9,6 +9,12 @@ import (
 	"github.com/onceleaf/onceleaf/internal/durable"
 )
 
+// The forms of a line in the log.
+const (
+	formatText = "text"
+	formatJSON = "json"
+)
+
 // levelOff is above every level that is used.
 const levelOff = slog.Level(100)
 
@@ -37,11 +43,18 @@ func OpenLog(c Config) (*slog.Logger, io.Closer, error) {
 	}
 	options := &slog.HandlerOptions{Level: level}
 	if c.Log.File == "" {
-		return slog.New(slog.NewTextHandler(os.Stderr, options)), io.NopCloser(nil), nil
+		return slog.New(logHandler(os.Stderr, c.Log.Format, options)), io.NopCloser(nil), nil
 	}
 	file, err := durable.Append(c.Log.File, 0o600)
 	if err != nil {
 		return slog.New(slog.DiscardHandler), io.NopCloser(nil), fmt.Errorf("couldn't open the log: %w", err)
 	}
-	return slog.New(slog.NewTextHandler(file, options)), file, nil
+	return slog.New(logHandler(file, c.Log.Format, options)), file, nil
+}
+
+func logHandler(w io.Writer, format string, options *slog.HandlerOptions) slog.Handler {
+	if format == formatJSON {
+		return slog.NewJSONHandler(w, options)
+	}
+	return slog.NewTextHandler(w, options)
 }

@@ -1,7 +1,9 @@
 package token
 
 import (
-	"slices"
+	"context"
+	"errors"
+	"time"
 
 	"github.com/onceleaf/onceleaf/internal/ck"
 	"github.com/onceleaf/onceleaf/keystore"
@@ -10,27 +12,46 @@ import (
 // Login is C_Login for CKU_SO and CKU_USER. The keystore opens for the user alone; the SO only gets what InitPIN needs.
 // CKR_USER_ALREADY_LOGGED_IN, CKR_USER_ANOTHER_ALREADY_LOGGED_IN, CKR_USER_PIN_NOT_INITIALIZED, CKR_PIN_INCORRECT and
 // CKR_PIN_LOCKED.
-func (t *Token) Login(user ck.UserType, pin []byte) error {
-	t.pins.Lock()
-	defer t.pins.Unlock()
-	if present := t.User(); present != nil {
+func (seat *Seat) Login(user ck.UserType, pin []byte) error {
+	seat.token.pins.Lock()
+	defer seat.token.pins.Unlock()
+	if err := seat.mayTry(); err != nil {
+		return err
+	}
+	if present := seat.User(); present != nil {
 		if *present == user {
 			return refuse(ck.CKR_USER_ALREADY_LOGGED_IN, "%s is logged in", user)
 		}
 		return refuse(ck.CKR_USER_ANOTHER_ALREADY_LOGGED_IN, "%s is logged in", *present)
 	}
-	master, err := t.tryPIN(user, pin)
+	master, err := seat.token.tryPIN(user, pin)
 	if err != nil {
 		return err
 	}
 	if user == ck.CKU_USER {
-		t.watchAll()
+		seat.token.userCame(master)
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.user, t.master = &user, master
-	if user == ck.CKU_USER {
-		t.keys.Unlock(copyOf(master)) // the keystore wipes its own
+	seat.mu.Lock()
+	defer seat.mu.Unlock()
+	seat.user, seat.master = &user, master
+	seat.present, seat.leave = context.WithCancel(context.Background())
+	return nil
+}
+
+// Cancel says that the application is about to end: of its calls that wait for their turn to try a PIN, none does so any
+// more, and there is no login afterwards. CKR_FUNCTION_CANCELED.
+func (seat *Seat) Cancel() { seat.cancelled.Store(true) }
+
+// mayTry says whether a PIN may still be tried for the seat: who waited long for it may have gone, and the next are
+// waiting. The caller holds token.pins.
+func (seat *Seat) mayTry() error {
+	if seat.cancelled.Load() || seat.token.closing.Load() {
+		return refuse(ck.CKR_FUNCTION_CANCELED, "the application or the token came to its end meanwhile")
+	}
+	seat.mu.RLock()
+	defer seat.mu.RUnlock()
+	if seat.closed { // nobody would log out again
+		return errClosed
 	}
 	return nil
 }
@@ -41,79 +62,193 @@ func copyOf(master keystore.MasterKey) keystore.MasterKey {
 	return c
 }
 
-// User is who is logged in, nil for nobody.
-func (t *Token) User() *ck.UserType {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	return t.user
+// userCame counts a seat where the user logged in, and opens the keystore if it is not open. The caller holds pins.
+func (t *Token) userCame(master keystore.MasterKey) {
+	t.stopRest()
+	if !t.unlocked {
+		t.watchAll()
+		t.keys.Unlock(copyOf(master)) // the keystore wipes its own
+	}
+	t.setUsers(t.users+1, true)
 }
 
-func (t *Token) userIs(user ck.UserType) bool {
-	present := t.User()
+// userWent is the reverse of userCame: after the last user the keystore locks, at once or when it has lingered. The
+// caller holds pins.
+func (t *Token) userWent() {
+	t.setUsers(t.users-1, t.unlocked)
+	switch {
+	case t.users > 0:
+	case t.linger > 0:
+		t.restLater()
+	default:
+		t.lockKeys()
+	}
+}
+
+// setUsers notes how many seats have the user, and whether the keystore is open. The caller holds pins; mu is for those
+// who only want to know.
+func (t *Token) setUsers(users int, unlocked bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.users, t.unlocked = users, unlocked
+}
+
+// restLater locks the keystore when it has lingered, unless a user comes meanwhile. The caller holds pins.
+func (t *Token) restLater() {
+	t.stopRest()
+	var mine *time.Timer
+	mine = time.AfterFunc(t.linger, func() {
+		t.pins.Lock()
+		defer t.pins.Unlock()
+		if t.rest == mine && t.users == 0 { // it was not stopped while this waited
+			t.lockKeys()
+		}
+	})
+	t.rest = mine
+}
+
+// stopRest forgets restLater. The caller holds pins.
+func (t *Token) stopRest() {
+	if t.rest != nil {
+		t.rest.Stop()
+		t.rest = nil
+	}
+}
+
+// lockKeys parks the lower trees and locks the keystore. It waits for no tree that is built: what used a key of the token
+// ended with the last login (see whileUser). If parking fails, the leaves in memory are burned and the log says so. The
+// caller holds pins, and no other lock but opening.
+func (t *Token) lockKeys() {
+	t.stopRest()
+	if !t.unlocked {
+		return
+	}
+	if err := t.keys.Lock(); err != nil { // the keystore logged which keys
+		t.log.Error("some lower trees could not be parked; their leaves are burned, none can be used again", "token", t.serial, "error", err)
+	}
+	t.setUsers(t.users, false)
+}
+
+// User is who is logged in, nil for nobody.
+func (seat *Seat) User() *ck.UserType {
+	seat.mu.RLock()
+	defer seat.mu.RUnlock()
+	return seat.user
+}
+
+func (seat *Seat) userIs(user ck.UserType) bool {
+	present := seat.User()
 	return present != nil && *present == user
 }
 
-// Logout is C_Logout: private session objects go, lower trees are parked and all secrets wiped. If parking fails, the
-// leaves in memory are burned and the log says so; the user is logged out in any case. CKR_USER_NOT_LOGGED_IN.
-func (t *Token) Logout() error {
-	t.pins.Lock()
-	defer t.pins.Unlock()
-	if t.User() == nil {
-		return refuse(ck.CKR_USER_NOT_LOGGED_IN, "nobody is logged in")
+// visit is one login of the user, from C_Login to C_Logout. A later login at the same seat is another one.
+type visit struct{ present context.Context } // nil: the user was not logged in
+
+// over reports whether the user logged out. It is so from before C_Logout returns.
+func (v visit) over() bool { return v.present == nil || v.present.Err() != nil }
+
+// result gives what whileUser cut off its result.
+func (v visit) result(err error) error {
+	if errors.Is(err, context.Canceled) && v.over() {
+		return errLoggedOut
 	}
-	t.logout()
-	return nil
+	return err
+}
+
+var errLoggedOut = refuse(ck.CKR_USER_NOT_LOGGED_IN, "the user logged out meanwhile")
+
+// whileUser is ctx, which now ends with the login too: what takes long and needs the user is not finished after the
+// logout, although another seat may keep the keystore open. The caller calls stop.
+func (seat *Seat) whileUser(ctx context.Context) (until context.Context, v visit, stop func()) {
+	until, cancel := context.WithCancel(ctx)
+	seat.mu.RLock()
+	defer seat.mu.RUnlock()
+	if seat.user == nil || *seat.user != ck.CKU_USER {
+		cancel()
+		return until, visit{}, cancel
+	}
+	forget := context.AfterFunc(seat.present, cancel)
+	return until, visit{seat.present}, func() {
+		forget()
+		cancel()
+	}
+}
+
+// Logout is C_Logout: private session objects go and the seat's secrets are wiped; after the last user of the token
+// lower trees are parked and all secrets wiped. The user is logged out in any case, and no signature that the login
+// allowed is given out afterwards. CKR_USER_NOT_LOGGED_IN.
+func (seat *Seat) Logout() error {
+	return seat.ending(func() ([]*object, error) {
+		if seat.User() == nil {
+			return nil, refuse(ck.CKR_USER_NOT_LOGGED_IN, "nobody is logged in")
+		}
+		return seat.logout(), nil
+	})
 }
 
 // LogoutIfAny is Logout that does not mind if nobody is logged in: the last session was closed.
-func (t *Token) LogoutIfAny() {
-	t.pins.Lock()
-	defer t.pins.Unlock()
-	t.logout()
+func (seat *Seat) LogoutIfAny() {
+	_ = seat.ending(func() ([]*object, error) { return seat.logout(), nil })
 }
 
-// logout does nothing if nobody is logged in. The caller holds t.pins. keystore.Lock can wait for a signature under
-// way, so it is called last, and without t.mu.
-func (t *Token) logout() {
-	t.mu.Lock()
-	wasUser := t.user != nil && *t.user == ck.CKU_USER
-	t.user = nil
-	keystore.Wipe(t.master)
-	t.master = nil
-	gone := t.takeSessionObjects(func(o *object) bool { return o.private() })
-	t.mu.Unlock()
-	for _, o := range gone {
-		o.discard()
+// ending does work under token.pins, and discards what it took off the list when others may log in again.
+func (seat *Seat) ending(work func() (gone []*object, err error)) error {
+	gone, err := func() ([]*object, error) {
+		seat.token.pins.Lock()
+		defer seat.token.pins.Unlock()
+		return work()
+	}()
+	seat.discard(gone...)
+	return err
+}
+
+// logout takes private session objects off the list, which the caller discards without pins; it does no more if nobody
+// is logged in. The caller holds token.pins.
+func (seat *Seat) logout() (gone []*object) {
+	seat.mu.Lock()
+	wasUser := seat.user != nil && *seat.user == ck.CKU_USER
+	if seat.user != nil {
+		seat.leave()
+		keystore.Wipe(seat.master)
+		seat.user, seat.master, seat.present = nil, nil, nil
 	}
+	gone = seat.takeSessionObjects(func(o *object) bool { return o.private() })
+	seat.mu.Unlock()
 	if wasUser {
-		if err := t.keys.Lock(); err != nil { // the keystore logged which keys
-			t.log.Error("some lower trees could not be parked; their leaves are burned, none can be used again", "token", t.serial, "error", err)
-		}
+		seat.token.userWent()
 	}
+	return gone
 }
 
 // InitPIN is C_InitPIN: the SO, logged in, sets the user PIN, which also unlocks it.
-func (t *Token) InitPIN(pin []byte) error {
-	t.pins.Lock()
-	defer t.pins.Unlock()
-	if !t.userIs(ck.CKU_SO) {
+func (seat *Seat) InitPIN(pin []byte) error {
+	seat.token.pins.Lock()
+	defer seat.token.pins.Unlock()
+	if err := seat.mayTry(); err != nil {
+		return err
+	}
+	if !seat.userIs(ck.CKU_SO) {
 		return refuse(ck.CKR_USER_NOT_LOGGED_IN, "the SO sets the user PIN")
 	}
 	if err := checkPINLength(pin); err != nil {
 		return err
 	}
-	return t.storePIN(ck.CKU_USER, t.master, pin) // t.pins keeps the SO from logging out meanwhile
+	return seat.token.storePIN(ck.CKU_USER, seat.master, pin) // pins keeps the SO from logging out meanwhile
 }
 
 // SetPIN is C_SetPIN: the SO's own PIN while the SO is logged in, else the user's. A wrong old PIN counts as a try.
-func (t *Token) SetPIN(old, pin []byte) error {
+func (seat *Seat) SetPIN(old, pin []byte) error {
+	t := seat.token
 	t.pins.Lock()
 	defer t.pins.Unlock()
+	if err := seat.mayTry(); err != nil {
+		return err
+	}
 	if err := checkPINLength(pin); err != nil {
 		return err
 	}
 	user := ck.CKU_USER
-	if t.userIs(ck.CKU_SO) {
+	if seat.userIs(ck.CKU_SO) {
 		user = ck.CKU_SO
 	}
 	master, err := t.tryPIN(user, old)
@@ -133,60 +268,20 @@ func (t *Token) storePIN(user ck.UserType, master keystore.MasterKey, pin []byte
 }
 
 // seal and open use the master key of who is logged in; without anybody they answer CKR_USER_NOT_LOGGED_IN.
-func (t *Token) seal(secret, context []byte) ([]byte, error) {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	if t.master == nil {
+func (seat *Seat) seal(secret, context []byte) ([]byte, error) {
+	seat.mu.RLock()
+	defer seat.mu.RUnlock()
+	if seat.master == nil {
 		return nil, refuse(ck.CKR_USER_NOT_LOGGED_IN, "secrets are sealed while nobody is logged in")
 	}
-	return t.master.Seal(secret, context)
+	return seat.master.Seal(secret, context)
 }
 
-func (t *Token) open(sealed, context []byte) ([]byte, error) {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	if t.master == nil {
+func (seat *Seat) open(sealed, context []byte) ([]byte, error) {
+	seat.mu.RLock()
+	defer seat.mu.RUnlock()
+	if seat.master == nil {
 		return nil, refuse(ck.CKR_USER_NOT_LOGGED_IN, "secrets are sealed while nobody is logged in")
 	}
-	return t.master.Open(sealed, context)
-}
-
-// Session is who asks: a session, and what it may do.
-type Session struct {
-	ID        uint64
-	ReadWrite bool
-}
-
-// BeginSession makes a session known, so that it can own objects.
-func (t *Token) BeginSession(id uint64) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.sessions[id] = true
-}
-
-// EndSession destroys the session's objects and returns their names.
-func (t *Token) EndSession(id uint64) []ObjectID {
-	t.mu.Lock()
-	delete(t.sessions, id)
-	gone := t.takeSessionObjects(func(o *object) bool { return o.owner == id })
-	t.mu.Unlock()
-	ids := make([]ObjectID, 0, len(gone))
-	for _, o := range gone {
-		o.discard()
-		ids = append(ids, o.id)
-	}
-	slices.Sort(ids)
-	return ids
-}
-
-// takeSessionObjects removes the session objects that go. The caller holds t.mu for writing, and discards them without
-// it.
-func (t *Token) takeSessionObjects(goes func(*object) bool) (gone []*object) {
-	for id, o := range t.loose {
-		if o.owner != 0 && goes(o) {
-			gone = append(gone, o)
-			delete(t.loose, id)
-		}
-	}
-	return gone
+	return seat.master.Open(sealed, context)
 }

@@ -1,8 +1,10 @@
 package token
 
 import (
+	"context"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -39,6 +41,9 @@ func (id ObjectID) identity(prefix string) (identity keystore.Identity, ok bool)
 	return keystore.Identity(raw), true
 }
 
+// inSession reports whether the name is of a session object.
+func (id ObjectID) inSession() bool { return strings.HasPrefix(string(id), sessionPrefix) }
+
 // object is one object as it was when it was looked up. It does not change; an edit makes another.
 type object struct {
 	id     ObjectID
@@ -56,6 +61,33 @@ type hssKey struct {
 	keys     *keystore.Keystore
 	identity keystore.Identity
 	gauge    gauge
+
+	// Of a session key alone:
+	there  context.Context // ends when the key is discarded
+	end    context.CancelFunc
+	memory int64 // bytes that are claimed for its trees
+}
+
+// whileThere is ctx, which now ends with a session key too: nobody waits for a key that is discarded. The caller calls
+// stop.
+func (k *hssKey) whileThere(ctx context.Context) (until context.Context, stop func()) {
+	if k.there == nil {
+		return ctx, func() {}
+	}
+	until, cancel := context.WithCancel(ctx)
+	forget := context.AfterFunc(k.there, cancel)
+	return until, func() {
+		forget()
+		cancel()
+	}
+}
+
+// afterEnd gives what whileThere cut off its result.
+func (k *hssKey) afterEnd(err error) error {
+	if errors.Is(err, context.Canceled) && k.there != nil && k.there.Err() != nil {
+		return fmt.Errorf("%w: it was destroyed meanwhile", keystore.ErrNoKey)
+	}
+	return err
 }
 
 func (o *object) class() ck.ObjectClass { return ck.ObjectClass(o.stored.ulong(ck.CKA_CLASS)) }
@@ -184,11 +216,32 @@ func (o *object) computed(attribute ck.AttributeType) ([]byte, bool) {
 	return privateValue(s, attribute)
 }
 
-// discard ends a session object that was taken off the list: the secrets of a session key are erased.
+// size is about what the attributes take in memory, in bytes.
+func (o *object) size() int64 { return o.stored.size() + int64(len(o.sealed)) }
+
+func (a Attributes) size() int64 {
+	const each = 100 // the entry itself
+	bytes := each * (len(a) + 1)
+	for _, value := range a {
+		bytes += len(value)
+	}
+	return int64(bytes)
+}
+
+// leave ends what waits for a session key.
+func (o *object) leave() {
+	if o.key != nil && o.key.end != nil {
+		o.key.end()
+	}
+}
+
+// discard ends a session object that was taken off the list: the secrets of a session key are erased. What is computed
+// with it at this moment is ended first, and waited for.
 func (o *object) discard() {
 	if o.key == nil {
 		return
 	}
+	o.leave()
 	// The store of a session key is memory; there is nothing to do about an error, and Lock wipes in any case.
 	_ = o.key.keys.Destroy(o.key.identity)
 	_ = o.key.keys.Lock()

@@ -74,6 +74,9 @@ func holder(path string) string {
 	if err != nil || !ok {
 		return "the owner has not written its name yet"
 	}
+	if filepath.Base(program) == "onceleafd" {
+		return fmt.Sprintf("process %s (%s), the daemon, which 'onceleaf daemon stop' ends", pid, program)
+	}
 	return fmt.Sprintf("process %s (%s)", pid, program)
 }
 

@@ -166,7 +166,7 @@ func TestGauge(t *testing.T) {
 // A session key has a threshold too.
 func TestLowSessionKey(t *testing.T) {
 	tk := newTestToken(t)
-	tk.BeginSession(1)
+	tk.must(tk.BeginSession(1))
 	s := Session{ID: 1}
 	log := tk.listen()
 	_, priv, err := tk.GenerateHSS(t.Context(), s, nil, append(oneLevel(), Attribute{ck.CKA_PRIVATE, no}))

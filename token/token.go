@@ -6,37 +6,48 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/onceleaf/onceleaf/backup"
 	"github.com/onceleaf/onceleaf/internal/ck"
 	"github.com/onceleaf/onceleaf/keystore"
 )
 
-// Token is one initialised token. Its methods may be called from many goroutines. Locks are taken in the order of the
-// fields; none but pins is held while a PIN is tried, and none of them while a key is generated or used.
+// Token is one initialised token: what its seats share. Its methods may be called from many goroutines. The package
+// comment has the order of the locks.
 type Token struct {
 	serial string
 	kdf    KDF
+	linger time.Duration
 	log    *slog.Logger
 	store  *keystore.Bolt
 	shelf  keystore.Shelf
 	keys   *keystore.Keystore
 
-	pins  sync.Mutex // login, logout and PINs: one try at a time
-	edits sync.Mutex // one change of stored attributes at a time
+	mostObjects int   // token objects that are not in keys; 0: no bound
+	mostBytes   int64 // that they take
 
-	giving sync.Mutex // one answer to a transfer request at a time
+	closing atomic.Bool // no PIN is tried any more
+
+	pins sync.Mutex  // login, logout and PINs: one try at a time; guards what follows
+	rest *time.Timer // locks the keystore; nil unless it lingers
+
+	opening sync.RWMutex // held for writing while no session may begin
+	edits   sync.Mutex   // one change of the token objects that are not in keys at a time
+	giving  sync.Mutex   // one answer to a transfer request at a time
 
 	mu       sync.RWMutex // guards what follows
 	label    string
-	user     *ck.UserType       // who is logged in; nil for nobody
-	master   keystore.MasterKey // nil unless somebody is
-	sessions map[uint64]bool
-	loose    map[ObjectID]*object // the objects that are not in keys
-	next     uint64               // number of the next session object
+	loose    map[ObjectID]*object // the token objects that are not in keys
+	stock    stock                // what loose takes
+	seats    map[*Seat]bool
+	users    int  // seats where the user is logged in. Written under pins too
+	unlocked bool // whether keys is open. Written under pins too
 
-	halvesMu sync.Mutex // guards halves
+	halvesMu sync.Mutex // guards halves and pairs
 	halves   map[ObjectID]half
+	pairs    map[keystore.Identity]*sync.Mutex // one change of a key pair's attributes at a time
 }
 
 // tokenRecord is the shelf's value "token". A store without it is not finished.
@@ -99,8 +110,9 @@ func openToken(c Config, serial string, log *slog.Logger) (*Token, error) {
 // newToken closes the store if it fails.
 func newToken(c Config, serial string, store *keystore.Bolt, log *slog.Logger) (*Token, error) {
 	t := &Token{
-		serial: serial, kdf: c.KDF, log: log, store: store, shelf: store,
-		sessions: map[uint64]bool{}, loose: map[ObjectID]*object{}, halves: map[ObjectID]half{},
+		serial: serial, kdf: c.KDF, linger: c.Linger, log: log, store: store, shelf: store,
+		mostObjects: c.Limits.TokenObjects, mostBytes: maxStock,
+		loose: map[ObjectID]*object{}, seats: map[*Seat]bool{}, halves: map[ObjectID]half{}, pairs: map[keystore.Identity]*sync.Mutex{},
 	}
 	if err := t.load(); err != nil {
 		return nil, errors.Join(err, store.Close())
@@ -159,27 +171,44 @@ func (t *Token) self() backup.Party {
 
 // reinitialise is InitToken on a token that is there. Its steps can be cut off anywhere: until the last, which is one
 // durable write, the old PINs hold and the call can be repeated; keys that were destroyed by then stay so.
+// CKR_SESSION_EXISTS while any seat has a session: the PIN is not tried then.
 func (t *Token) reinitialise(soPIN []byte, label string) error {
 	t.pins.Lock()
 	defer t.pins.Unlock()
+	t.opening.Lock()
+	defer t.opening.Unlock()
+	if t.closing.Load() {
+		return refuse(ck.CKR_FUNCTION_CANCELED, "the token was closed meanwhile")
+	}
+	for _, seat := range t.everySeat() {
+		if n := seat.countSessions(); n > 0 {
+			return refuse(ck.CKR_SESSION_EXISTS, "an application has %d sessions at the token", n)
+		}
+	}
 	old, err := t.tryPIN(ck.CKU_SO, soPIN)
 	if err != nil {
 		return err
 	}
 	keystore.Wipe(old)
-	t.logout()
-	t.edits.Lock()
-	defer t.edits.Unlock()
+	for _, seat := range t.everySeat() {
+		seat.discard(seat.logout()...) // whoever logged in without a session, and so without objects: the master key changes
+	}
+	t.lockKeys()
 	for _, key := range t.keys.Keys() {
 		if err := t.destroyPair(key); err != nil {
 			return fmt.Errorf("couldn't destroy key %s: %w", key.Identity, err)
 		}
 	}
+	t.edits.Lock()
+	defer t.edits.Unlock()
 	return t.startOver(soPIN, label)
 }
 
 // destroyPair destroys a private key and its public one.
 func (t *Token) destroyPair(info keystore.Info) error {
+	edits := t.pairEdits(info.Identity)
+	edits.Lock()
+	defer edits.Unlock()
 	if info.Status != keystore.Destroyed {
 		if err := t.keys.Destroy(info.Identity); err != nil {
 			return err
@@ -208,24 +237,19 @@ func (t *Token) startOver(soPIN []byte, label string) error {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.label, t.loose = label, map[ObjectID]*object{}
+	t.label, t.loose, t.stock.bytes = label, map[ObjectID]*object{}, 0
 	t.log.Info("the token was initialised again; its keys are destroyed, their ledgers are kept", "token", t.serial)
 	return nil
 }
 
-// Close logs out and closes the store.
+// Close closes every seat and the store.
 func (t *Token) Close() error {
-	t.mu.RLock()
-	sessions := make([]uint64, 0, len(t.sessions))
-	for id := range t.sessions {
-		sessions = append(sessions, id)
-	}
-	t.mu.RUnlock()
-	for _, id := range sessions {
-		t.EndSession(id)
-	}
+	t.closing.Store(true)
 	t.pins.Lock()
 	defer t.pins.Unlock()
-	t.logout()
+	for _, seat := range t.everySeat() {
+		seat.discard(seat.close()...) // nobody is kept waiting: no login comes any more
+	}
+	t.lockKeys()
 	return t.store.Close()
 }

@@ -37,7 +37,7 @@ func transferScheme(parameter uint64) (backup.Scheme, error) {
 
 // GenerateTransferKey is C_GenerateKeyPair with CKM_ONCELEAF_TRANSFER_KEY_PAIR_GEN; scheme is ck.TRANSFER_HPKE or
 // ck.TRANSFER_RSA. Unlike other keys both halves are token objects unless the template says otherwise.
-func (t *Token) GenerateTransferKey(s Session, scheme uint64, public, private []Attribute) (pub, priv ObjectID, err error) {
+func (seat *Seat) GenerateTransferKey(s Session, scheme uint64, public, private []Attribute) (pub, priv ObjectID, err error) {
 	form, err := transferScheme(scheme)
 	if err != nil {
 		return "", "", err
@@ -50,19 +50,19 @@ func (t *Token) GenerateTransferKey(s Session, scheme uint64, public, private []
 	if err != nil {
 		return "", "", err
 	}
-	if err := errors.Join(t.mayWrite(s, privAttributes), t.mayWrite(s, pubAttributes)); err != nil {
+	if err := errors.Join(seat.mayMake(s, privAttributes), seat.mayMake(s, pubAttributes)); err != nil {
 		return "", "", err
 	}
-	key, err := backup.NewTransferKey(form, t.self())
+	key, err := backup.NewTransferKey(form, seat.token.self())
 	if err != nil {
 		return "", "", err
 	}
 	pubAttributes[ck.CKA_VALUE] = key.Request().Bytes()
-	return t.addTransferKey(s, key, pubAttributes, privAttributes)
+	return seat.addTransferKey(s, key, pubAttributes, privAttributes)
 }
 
 // addTransferKey stores both halves; as token objects, in one durable write.
-func (t *Token) addTransferKey(s Session, key *backup.TransferKey, public, private Attributes) (pub, priv ObjectID, err error) {
+func (seat *Seat) addTransferKey(s Session, key *backup.TransferKey, public, private Attributes) (pub, priv ObjectID, err error) {
 	fingerprint := []byte(key.Request().Fingerprint())
 	for _, a := range []Attributes{public, private} {
 		a[ck.CKA_ONCELEAF_FINGERPRINT] = fingerprint
@@ -70,7 +70,7 @@ func (t *Token) addTransferKey(s Session, key *backup.TransferKey, public, priva
 	}
 	secret := key.Secret()
 	defer clear(secret)
-	sealed, err := t.seal(secret, t.transferContext(fingerprint))
+	sealed, err := seat.seal(secret, seat.token.transferContext(fingerprint))
 	if err != nil {
 		return "", "", err
 	}
@@ -83,7 +83,7 @@ func (t *Token) addTransferKey(s Session, key *backup.TransferKey, public, priva
 		return "", "", err
 	}
 	privObject.sealed = sealed
-	if err := t.add(s, pubObject, privObject); err != nil {
+	if err := seat.add(s, pubObject, privObject); err != nil {
 		return "", "", err
 	}
 	return pubObject.id, privObject.id, nil
@@ -91,7 +91,7 @@ func (t *Token) addTransferKey(s Session, key *backup.TransferKey, public, priva
 
 // Giving is a checked call of C_WrapKey with CKM_ONCELEAF_PARTITION.
 type Giving struct {
-	token   *Token
+	seat    *Seat
 	key     *object
 	request *backup.Request
 	count   uint64 // root leaves; 0 for half of the free ones
@@ -99,15 +99,15 @@ type Giving struct {
 
 // Giving checks whether leaves of the HSS private key may go to the destination of the transfer request. It gives
 // nothing yet. CKR_KEY_UNEXTRACTABLE unless the key was made transferable.
-func (t *Token) Giving(s Session, request, key ObjectID, count uint64) (*Giving, error) {
+func (seat *Seat) Giving(s Session, request, key ObjectID, count uint64) (*Giving, error) {
 	if !s.ReadWrite {
 		return nil, refuse(ck.CKR_SESSION_READ_ONLY, "giving leaves away changes the key's record")
 	}
-	k, err := t.transferable(key)
+	k, err := seat.transferable(key)
 	if err != nil {
 		return nil, err
 	}
-	r, err := t.object(request)
+	r, err := seat.object(request)
 	switch {
 	case err != nil:
 		return nil, refuse(ck.CKR_WRAPPING_KEY_HANDLE_INVALID, "%w", err)
@@ -122,12 +122,12 @@ func (t *Token) Giving(s Session, request, key ObjectID, count uint64) (*Giving,
 	if err != nil {
 		return nil, refuse(ck.CKR_WRAPPING_KEY_HANDLE_INVALID, "%w", err)
 	}
-	return &Giving{t, k, parsed, count}, nil
+	return &Giving{seat, k, parsed, count}, nil
 }
 
 // transferable is an HSS private key whose leaves may go elsewhere.
-func (t *Token) transferable(id ObjectID) (*object, error) {
-	o, err := t.object(id)
+func (seat *Seat) transferable(id ObjectID) (*object, error) {
+	o, err := seat.object(id)
 	switch {
 	case err != nil:
 		return nil, refuse(ck.CKR_KEY_HANDLE_INVALID, "%w", err)
@@ -135,16 +135,14 @@ func (t *Token) transferable(id ObjectID) (*object, error) {
 		return nil, refuse(ck.CKR_KEY_NOT_WRAPPABLE, "not a private key")
 	case !o.is(ck.CKO_PRIVATE_KEY, ck.CKK_HSS) || o.owner != 0:
 		return nil, refuse(ck.CKR_KEY_UNEXTRACTABLE, "not an HSS key of the token")
-	case !t.userIs(ck.CKU_USER):
-		return nil, refuse(ck.CKR_USER_NOT_LOGGED_IN, "the secret of a token key opens for the user alone")
 	}
-	return o, nil
+	return o, seat.mayUse(o)
 }
 
 // RefuseWrap is why no other mechanism than CKM_ONCELEAF_PARTITION wraps a key: CKR_KEY_UNEXTRACTABLE for private keys,
 // CKR_MECHANISM_INVALID for others.
-func (t *Token) RefuseWrap(id ObjectID, mechanism ck.MechanismType) error {
-	o, err := t.object(id)
+func (seat *Seat) RefuseWrap(id ObjectID, mechanism ck.MechanismType) error {
+	o, err := seat.object(id)
 	if err != nil {
 		return refuse(ck.CKR_KEY_HANDLE_INVALID, "%w", err)
 	}
@@ -156,18 +154,25 @@ func (t *Token) RefuseWrap(id ObjectID, mechanism ck.MechanismType) error {
 
 // Size is the length in bytes of the capsule that Give will return. It gives nothing.
 func (g *Giving) Size() (int, error) {
-	size, err := backup.CapsuleSize(g.token.keys, g.key.key.identity, g.request, g.token.self(), g.count)
+	t := g.seat.token
+	size, err := backup.CapsuleSize(t.keys, g.key.key.identity, g.request, t.self(), g.count)
 	return size, unusableRequest(err)
 }
 
 // Give is the capsule. The leaves are gone from this token, durably, before it returns; the same request again gives
-// the same bytes.
+// the same bytes. CKR_USER_NOT_LOGGED_IN after a logout at this seat.
 func (g *Giving) Give(ctx context.Context) ([]byte, error) {
-	g.token.giving.Lock() // one request is answered by one key: the check and the gift are one step
-	defer g.token.giving.Unlock()
-	capsule, err := backup.Partition(ctx, g.token.keys, g.key.key.identity, g.request, g.token.self(), g.count)
-	g.token.watch(g.key) // less is left, of less
-	return capsule, unusableRequest(err)
+	t := g.seat.token
+	t.giving.Lock() // one request is answered by one key: the check and the gift are one step
+	defer t.giving.Unlock()
+	if err := g.seat.mayUse(g.key); err != nil { // now: it may have waited
+		return nil, err
+	}
+	ctx, login, stop := g.seat.whileUser(ctx)
+	defer stop()
+	capsule, err := backup.Partition(ctx, t.keys, g.key.key.identity, g.request, t.self(), g.count)
+	t.watch(g.key) // less is left, of less
+	return capsule, unusableRequest(login.result(err))
 }
 
 // unusableRequest gives the errors that are about the request their result.
@@ -181,18 +186,21 @@ func unusableRequest(err error) error {
 // Receive is C_UnwrapKey with CKM_ONCELEAF_PARTITION: it opens the capsule with the transfer key, takes the leaves in,
 // and destroys both halves of the transfer key. The HSS private key gets its label, id and rights from the template,
 // since the capsule brings none, and a public key object appears with the same label and id. A key of which other
-// leaves are here already keeps the attributes it has.
-func (t *Token) Receive(ctx context.Context, s Session, transfer ObjectID, capsule []byte, template []Attribute) (ObjectID, error) {
+// leaves are here already keeps the attributes it has. CKR_USER_NOT_LOGGED_IN unless the user is logged in.
+func (seat *Seat) Receive(ctx context.Context, s Session, transfer ObjectID, capsule []byte, template []Attribute) (ObjectID, error) {
+	if !seat.userIs(ck.CKU_USER) { // whatever the template says: the leaves come under the master key
+		return "", refuse(ck.CKR_USER_NOT_LOGGED_IN, "leaves are taken in by the user alone")
+	}
 	private, err := hssPrivateReceived.fill(template)
 	if err != nil {
 		return "", err
 	}
 	delete(private, ck.CKA_ONCELEAF_TRANSFERABLE) // the keystore keeps it
 	private.received()
-	if err := t.mayWrite(s, private); err != nil {
+	if err := seat.mayMake(s, private); err != nil {
 		return "", err
 	}
-	key, err := t.transferKey(transfer)
+	key, err := seat.transferKey(transfer)
 	if err != nil {
 		return "", err
 	}
@@ -204,18 +212,20 @@ func (t *Token) Receive(ctx context.Context, s Session, transfer ObjectID, capsu
 	if err != nil {
 		return "", err
 	}
-	identity, err := backup.Import(ctx, t.keys, key, capsule, t.self(), backup.Attributes{
+	ctx, login, stop := seat.whileUser(ctx)
+	defer stop()
+	identity, err := backup.Import(ctx, seat.token.keys, key, capsule, seat.token.self(), backup.Attributes{
 		Reserve: reserve,
 		Private: func(k lms.HSSPublicKey, _ []lms.ParameterSet) []byte { return private.render(k) },
 		Public:  func(k lms.HSSPublicKey, _ []lms.ParameterSet) []byte { return public.render(k) },
 	})
 	if err != nil {
-		return "", err
+		return "", login.result(err)
 	}
-	t.tidyAfterImport(key.Request().Fingerprint())
+	seat.tidyAfterImport(key.Request().Fingerprint())
 	id := ObjectID(privatePrefix + identity.String())
-	if o := t.find(id); o != nil {
-		t.watch(o)
+	if o := seat.find(id); o != nil {
+		seat.token.watch(o)
 	}
 	return id, nil
 }
@@ -244,8 +254,8 @@ func publicOf(private Attributes) (Attributes, error) {
 }
 
 // transferKey opens the secret half of a transfer key.
-func (t *Token) transferKey(id ObjectID) (*backup.TransferKey, error) {
-	o, err := t.object(id)
+func (seat *Seat) transferKey(id ObjectID) (*backup.TransferKey, error) {
+	o, err := seat.object(id)
 	switch {
 	case err != nil:
 		return nil, refuse(ck.CKR_UNWRAPPING_KEY_HANDLE_INVALID, "%w", err)
@@ -256,7 +266,7 @@ func (t *Token) transferKey(id ObjectID) (*backup.TransferKey, error) {
 	case !o.allows(ck.CKM_ONCELEAF_PARTITION):
 		return nil, refuse(ck.CKR_MECHANISM_INVALID, "the key's CKA_ALLOWED_MECHANISMS do not name it")
 	}
-	secret, err := t.open(o.sealed, t.transferContext(o.stored[ck.CKA_ONCELEAF_FINGERPRINT]))
+	secret, err := seat.open(o.sealed, seat.token.transferContext(o.stored[ck.CKA_ONCELEAF_FINGERPRINT]))
 	if err != nil {
 		return nil, fmt.Errorf("couldn't open the transfer key: %w", err)
 	}
@@ -266,32 +276,34 @@ func (t *Token) transferKey(id ObjectID) (*backup.TransferKey, error) {
 
 // tidyAfterImport destroys both halves of a used transfer key. The import is durable by now and cannot be repeated, so a
 // failure here is no failure of the import: what is left over opens nothing any more.
-func (t *Token) tidyAfterImport(fingerprint string) {
-	t.edits.Lock()
-	defer t.edits.Unlock()
-	for _, o := range t.all() {
+func (seat *Seat) tidyAfterImport(fingerprint string) {
+	seat.token.edits.Lock()
+	defer seat.token.edits.Unlock()
+	for _, o := range seat.all() {
 		if o.keyType() != ck.CKK_ONCELEAF_TRANSFER || string(o.stored[ck.CKA_ONCELEAF_FINGERPRINT]) != fingerprint {
 			continue
 		}
-		if err := t.dropLoose(o.id); err != nil {
-			t.log.Error("a used transfer key could not be destroyed; it opens nothing any more", "token", t.serial, "error", err)
+		if o.owner != 0 {
+			seat.drop(o.id)
+		} else if err := seat.token.dropLoose(o.id); err != nil {
+			seat.token.log.Error("a used transfer key could not be destroyed; it opens nothing any more", "token", seat.token.serial, "error", err)
 		}
 	}
 }
 
 // Acknowledge is C_UnwrapKey with CKM_ONCELEAF_RECEIPT: the receipt shows that the capsule arrived, and the source
 // forgets it. CKR_WRAPPED_KEY_INVALID if it shows nothing of the kind.
-func (t *Token) Acknowledge(s Session, key ObjectID, receipt []byte) error {
-	o, err := t.object(key)
+func (seat *Seat) Acknowledge(s Session, key ObjectID, receipt []byte) error {
+	o, err := seat.object(key)
 	switch {
 	case err != nil:
 		return refuse(ck.CKR_UNWRAPPING_KEY_HANDLE_INVALID, "%w", err)
 	case !o.is(ck.CKO_PRIVATE_KEY, ck.CKK_HSS) || o.owner != 0:
 		return refuse(ck.CKR_UNWRAPPING_KEY_TYPE_INCONSISTENT, "not an HSS private key of the token")
-	case !t.userIs(ck.CKU_USER):
+	case !seat.userIs(ck.CKU_USER):
 		return refuse(ck.CKR_USER_NOT_LOGGED_IN, "a receipt needs the user")
 	case !s.ReadWrite:
 		return refuse(ck.CKR_SESSION_READ_ONLY, "a receipt changes the key's record")
 	}
-	return backup.Acknowledge(t.keys, o.key.identity, receipt)
+	return backup.Acknowledge(seat.token.keys, o.key.identity, receipt)
 }

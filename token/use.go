@@ -14,8 +14,8 @@ import (
 
 // Signer is an HSS private key that passed the checks of C_SignInit.
 type Signer struct {
-	token *Token
-	key   *object
+	seat *Seat
+	key  *object
 	// Size is the length in bytes of every signature of the key. It follows from the parameters alone.
 	Size int
 }
@@ -23,19 +23,19 @@ type Signer struct {
 // Signer checks what C_SignInit has to: the key, its right to sign, the login, and that a leaf is left. It takes no
 // leaf. CKR_OBJECT_HANDLE_INVALID, CKR_KEY_TYPE_INCONSISTENT, CKR_KEY_FUNCTION_NOT_PERMITTED, CKR_MECHANISM_INVALID,
 // CKR_USER_NOT_LOGGED_IN; keystore.ErrExhausted, ErrExternal and ErrQuarantined.
-func (t *Token) Signer(id ObjectID, mechanism ck.MechanismType) (*Signer, error) {
+func (seat *Seat) Signer(id ObjectID, mechanism ck.MechanismType) (*Signer, error) {
 	if err := checkMechanism(mechanism, ck.CKF_SIGN); err != nil {
 		return nil, err
 	}
-	o, err := t.object(id)
+	o, err := seat.object(id)
 	if err != nil {
 		return nil, err
 	}
 	if err := o.usable(ck.CKO_PRIVATE_KEY, ck.CKA_SIGN, mechanism); err != nil {
 		return nil, err
 	}
-	if o.owner == 0 && !t.userIs(ck.CKU_USER) {
-		return nil, refuse(ck.CKR_USER_NOT_LOGGED_IN, "the secret of a token key opens for the user alone")
+	if err := seat.mayUse(o); err != nil {
+		return nil, err
 	}
 	if err := o.key.keys.Usable(o.key.identity); err != nil {
 		return nil, advised(err)
@@ -44,8 +44,20 @@ func (t *Token) Signer(id ObjectID, mechanism ck.MechanismType) (*Signer, error)
 	if err != nil {
 		return nil, err
 	}
-	return &Signer{t, o, lms.HSSSignatureSize(info.Levels)}, nil
+	return &Signer{seat, o, lms.HSSSignatureSize(info.Levels)}, nil
 }
+
+// mayUse says whether the secret of an HSS private key may be used here: that of a token key for the user alone. The
+// keystore is no help, for it is open while the user is logged in at any seat.
+func (seat *Seat) mayUse(o *object) error {
+	if o.needsUser() && !seat.userIs(ck.CKU_USER) {
+		return refuse(ck.CKR_USER_NOT_LOGGED_IN, "the secret of a token key opens for the user alone")
+	}
+	return nil
+}
+
+// needsUser reports whether an HSS private key is used by the user alone: one of the token, or a private one.
+func (o *object) needsUser() bool { return o.owner == 0 || o.private() }
 
 // usable checks class, type, right and allowed mechanisms of an HSS key.
 func (o *object) usable(class ck.ObjectClass, right ck.AttributeType, mechanism ck.MechanismType) error {
@@ -61,12 +73,34 @@ func (o *object) usable(class ck.ObjectClass, right ck.AttributeType, mechanism 
 }
 
 // Sign makes one HSS signature (RFC 8554 section 6.2) of Size bytes and costs one leaf. The errors are those of
-// keystore.Keystore.Sign: ErrNoKey for a key that was destroyed since, ErrLocked after a logout, and so on.
+// keystore.Keystore.Sign, ErrNoKey for a key that was destroyed since, and so on; CKR_USER_NOT_LOGGED_IN after a logout
+// at this seat, which ends a signature that waits for a tree. One that is finished after the logout is dropped.
 func (s *Signer) Sign(ctx context.Context, message []byte) ([]byte, error) {
+	if !s.key.needsUser() {
+		return s.sign(ctx, message)
+	}
+	if err := s.seat.mayUse(s.key); err != nil {
+		return nil, err
+	}
+	ctx, login, stop := s.seat.whileUser(ctx)
+	defer stop()
+	signature, err := s.sign(ctx, message)
+	if !login.over() {
+		return signature, err
+	}
+	if err != nil && !errors.Is(err, context.Canceled) {
+		return nil, fmt.Errorf("%w: %w", errLoggedOut, err)
+	}
+	return nil, errLoggedOut
+}
+
+func (s *Signer) sign(ctx context.Context, message []byte) ([]byte, error) {
 	key := s.key.key
+	ctx, stop := key.whileThere(ctx)
+	defer stop()
 	signature, err := key.keys.Sign(ctx, key.identity, message)
-	s.token.watch(s.key) // after an error too: a leaf may be burned
-	return signature, advised(err)
+	s.seat.token.watch(s.key) // after an error too: a leaf may be burned
+	return signature, advised(key.afterEnd(err))
 }
 
 // advice is what the owner of a key can do when the key refuses.
@@ -96,11 +130,11 @@ type Verifier struct {
 }
 
 // Verifier checks what C_VerifyInit has to. Nobody needs to be logged in for a public object.
-func (t *Token) Verifier(id ObjectID, mechanism ck.MechanismType) (*Verifier, error) {
+func (seat *Seat) Verifier(id ObjectID, mechanism ck.MechanismType) (*Verifier, error) {
 	if err := checkMechanism(mechanism, ck.CKF_VERIFY); err != nil {
 		return nil, err
 	}
-	o, err := t.object(id)
+	o, err := seat.object(id)
 	if err != nil {
 		return nil, err
 	}

@@ -123,6 +123,15 @@ typedef struct CK_ASYNC_DATA {
 	CK_OBJECT_HANDLE hAdditionalObject;
 } CK_ASYNC_DATA, *CK_ASYNC_DATA_PTR;
 
+typedef struct CK_GCM_MESSAGE_PARAMS {
+	CK_BYTE_PTR pIv;
+	CK_ULONG ulIvLen;
+	CK_ULONG ulIvFixedBits; /* bits */
+	CK_ULONG ivGenerator;
+	CK_BYTE_PTR pTag;
+	CK_ULONG ulTagBits; /* bits */
+} CK_GCM_MESSAGE_PARAMS;
+
 typedef struct CK_INTERFACE {
 	CK_UTF8CHAR_PTR pInterfaceName; /* NUL-terminated */
 	CK_VOID_PTR pFunctionList;
@@ -161,13 +170,23 @@ struct CK_FUNCTION_LIST_3_2 {
 };
 
 #define CKR_OK 0x00UL
+#define CKR_HOST_MEMORY 0x02UL
 #define CKR_GENERAL_ERROR 0x05UL
+#define CKR_FUNCTION_FAILED 0x06UL
 #define CKR_ARGUMENTS_BAD 0x07UL
 #define CKR_NO_EVENT 0x08UL
+#define CKR_CANT_LOCK 0x0aUL
+#define CKR_DATA_LEN_RANGE 0x21UL
+#define CKR_DEVICE_ERROR 0x30UL
+#define CKR_DEVICE_MEMORY 0x31UL
+#define CKR_DEVICE_REMOVED 0x32UL
 #define CKR_FUNCTION_NOT_PARALLEL 0x51UL
 #define CKR_FUNCTION_NOT_SUPPORTED 0x54UL
 #define CKR_BUFFER_TOO_SMALL 0x150UL
 #define CKR_CRYPTOKI_NOT_INITIALIZED 0x190UL
+
+/* of C_Initialize */
+#define CKF_OS_LOCKING_OK 0x02UL
 
 /* of C_WaitForSlotEvent */
 #define CKF_DONT_BLOCK 0x01UL

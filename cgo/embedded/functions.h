@@ -1,8 +1,8 @@
 /*
- * The functions of PKCS#11, in the order in which the standard's function lists hold them. This is the only place
- * that knows the order: the lists, their structs and the prototypes are all made from it.
+ * The functions of PKCS#11, in the order in which the standard's function lists hold them. The lists, their structs and
+ * the prototypes are all made from it. Generated from the table in internal/wire by go generate ./internal/wire.
  *
- * OFFERED functions have a body in entries.c; ABSENT ones answer CKR_FUNCTION_NOT_SUPPORTED, from absent.c.
+ * OFFERED functions have a body of their own; ABSENT ones answer CKR_FUNCTION_NOT_SUPPORTED.
  */
 #ifndef ONCELEAF_FUNCTIONS_H
 #define ONCELEAF_FUNCTIONS_H
@@ -19,8 +19,8 @@
 	OFFERED(C_GetMechanismInfo, (CK_SLOT_ID slot, CK_MECHANISM_TYPE type, CK_MECHANISM_INFO_PTR info)) \
 	OFFERED(C_InitToken, (CK_SLOT_ID slot, CK_UTF8CHAR_PTR pin, CK_ULONG pinLen, CK_UTF8CHAR_PTR label)) \
 	OFFERED(C_InitPIN, (CK_SESSION_HANDLE session, CK_UTF8CHAR_PTR pin, CK_ULONG pinLen)) \
-	OFFERED(C_SetPIN, (CK_SESSION_HANDLE session, CK_UTF8CHAR_PTR oldPin, CK_ULONG oldLen, \
-		CK_UTF8CHAR_PTR newPin, CK_ULONG newLen)) \
+	OFFERED(C_SetPIN, (CK_SESSION_HANDLE session, CK_UTF8CHAR_PTR oldPin, CK_ULONG oldLen, CK_UTF8CHAR_PTR newPin, \
+		CK_ULONG newLen)) \
 	OFFERED(C_OpenSession, (CK_SLOT_ID slot, CK_FLAGS flags, CK_VOID_PTR application, CK_NOTIFY notify, \
 		CK_SESSION_HANDLE_PTR session)) \
 	OFFERED(C_CloseSession, (CK_SESSION_HANDLE session)) \
@@ -119,7 +119,8 @@
 	ABSENT(C_EncryptMessageBegin, (CK_SESSION_HANDLE session, CK_VOID_PTR parameter, CK_ULONG parameterLen, \
 		CK_BYTE_PTR associated, CK_ULONG associatedLen)) \
 	ABSENT(C_EncryptMessageNext, (CK_SESSION_HANDLE session, CK_VOID_PTR parameter, CK_ULONG parameterLen, \
-		CK_BYTE_PTR plain, CK_ULONG plainLen, CK_BYTE_PTR encrypted, CK_ULONG_PTR encryptedLen, CK_FLAGS flags)) \
+		CK_BYTE_PTR plain, CK_ULONG plainLen, CK_BYTE_PTR encrypted, CK_ULONG_PTR encryptedLen, \
+		CK_FLAGS flags)) \
 	ABSENT(C_MessageEncryptFinal, (CK_SESSION_HANDLE session)) \
 	ABSENT(C_MessageDecryptInit, (CK_SESSION_HANDLE session, CK_MECHANISM_PTR mechanism, CK_OBJECT_HANDLE key)) \
 	ABSENT(C_DecryptMessage, (CK_SESSION_HANDLE session, CK_VOID_PTR parameter, CK_ULONG parameterLen, \
@@ -128,7 +129,8 @@
 	ABSENT(C_DecryptMessageBegin, (CK_SESSION_HANDLE session, CK_VOID_PTR parameter, CK_ULONG parameterLen, \
 		CK_BYTE_PTR associated, CK_ULONG associatedLen)) \
 	ABSENT(C_DecryptMessageNext, (CK_SESSION_HANDLE session, CK_VOID_PTR parameter, CK_ULONG parameterLen, \
-		CK_BYTE_PTR encrypted, CK_ULONG encryptedLen, CK_BYTE_PTR plain, CK_ULONG_PTR plainLen, CK_FLAGS flags)) \
+		CK_BYTE_PTR encrypted, CK_ULONG encryptedLen, CK_BYTE_PTR plain, CK_ULONG_PTR plainLen, \
+		CK_FLAGS flags)) \
 	ABSENT(C_MessageDecryptFinal, (CK_SESSION_HANDLE session)) \
 	ABSENT(C_MessageSignInit, (CK_SESSION_HANDLE session, CK_MECHANISM_PTR mechanism, CK_OBJECT_HANDLE key)) \
 	ABSENT(C_SignMessage, (CK_SESSION_HANDLE session, CK_VOID_PTR parameter, CK_ULONG parameterLen, \

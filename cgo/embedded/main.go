@@ -86,20 +86,9 @@ func goInitialized() C.CK_RV {
 	return C.CK_RV(rv)
 }
 
-// goBadArguments is the answer to arguments that cannot be right: it ends those operations of the session that flags
-// name, as C_SessionCancel does, and answers CKR_ARGUMENTS_BAD, unless there is something more telling to say: that the
-// library is not initialised, or the session does not exist.
+// goBadArguments is the answer to arguments that cannot be right; flags name the operations that end by it.
 //
 //export goBadArguments
 func goBadArguments(session C.CK_SESSION_HANDLE, flags C.CK_FLAGS) C.CK_RV {
-	if rv := goInitialized(); rv != C.CKR_OK {
-		return rv
-	}
-	if flags == 0 {
-		return C.CKR_ARGUMENTS_BAD
-	}
-	if rv := goSessionCancel(session, flags); rv != C.CKR_OK {
-		return rv
-	}
-	return C.CKR_ARGUMENTS_BAD
+	return C.CK_RV(module.BadArguments(ck.SessionHandle(session), uint64(flags)))
 }

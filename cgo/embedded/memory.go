@@ -26,10 +26,14 @@ func octets(p *C.CK_BYTE, length C.CK_ULONG) []byte {
 func template(attributes *C.CK_ATTRIBUTE, count C.CK_ULONG) []p11module.Attribute {
 	copied := make([]p11module.Attribute, 0, count)
 	for _, a := range unsafe.Slice(attributes, count) {
-		copied = append(copied, p11module.Attribute{
+		c := p11module.Attribute{
 			Type:  ck.AttributeType(a._type),
 			Value: bytes.Clone(octets((*C.CK_BYTE)(a.pValue), a.ulValueLen)),
-		})
+		}
+		if kind, _ := c.Type.Kind(); kind == ck.KindTemplate && len(c.Value) == 0 {
+			c.Nested = []p11module.Attribute{} // one that is not empty is refused, whatever it holds
+		}
+		copied = append(copied, c)
 	}
 	return copied
 }

@@ -7,7 +7,6 @@ import "C"
 
 import (
 	"github.com/onceleaf/onceleaf/internal/ck"
-	"github.com/onceleaf/onceleaf/p11module"
 )
 
 //export goOpenSession
@@ -52,20 +51,7 @@ func goLogout(session C.CK_SESSION_HANDLE) C.CK_RV {
 	return C.CK_RV(module.Logout(ck.SessionHandle(session)))
 }
 
-// goSessionCancel ends the active operations that flags name (CKF_SIGN, CKF_VERIFY, CKF_FIND_OBJECTS, as in PKCS#11
-// 3.0). Others of the standard are not offered by this token and so never active.
-//
 //export goSessionCancel
 func goSessionCancel(session C.CK_SESSION_HANDLE, flags C.CK_FLAGS) C.CK_RV {
-	var operations p11module.Operation
-	if flags&C.CKF_SIGN != 0 {
-		operations |= p11module.SignOperation
-	}
-	if flags&C.CKF_VERIFY != 0 {
-		operations |= p11module.VerifyOperation
-	}
-	if flags&C.CKF_FIND_OBJECTS != 0 {
-		operations |= p11module.FindOperation
-	}
-	return C.CK_RV(module.Cancel(ck.SessionHandle(session), operations))
+	return C.CK_RV(module.SessionCancel(ck.SessionHandle(session), uint64(flags)))
 }

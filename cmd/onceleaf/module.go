@@ -10,8 +10,12 @@ import (
 	"github.com/onceleaf/onceleaf/internal/ck"
 )
 
-// moduleFile is the name of the module that is installed with this program.
-const moduleFile = "libonceleaf-embedded.so"
+// The modules that are installed with this program: the library that passes calls to a daemon, and the one that holds
+// the whole token.
+const (
+	moduleFile   = "libonceleaf.so"
+	embeddedFile = "libonceleaf-embedded.so"
+)
 
 // module is a loaded and initialised PKCS#11 module.
 type module struct{ lib *pkcs11.Ctx }
@@ -89,11 +93,12 @@ func (inv *invocation) modulePath() (string, error) {
 			return path, nil
 		}
 	}
-	return "", &problem{what: "couldn't find " + moduleFile + " beside this program or in the system's library folders",
+	return "", &problem{what: "couldn't find " + moduleFile + " or " + embeddedFile + " beside this program or in the system's library folders",
 		next: "name it with --module or ONCELEAF_MODULE", exit: exitToken}
 }
 
-// usualPlaces lists where the module may have been installed, nearest first.
+// usualPlaces lists where a module may have been installed, nearest first; of two in one folder, the one that passes
+// calls to a daemon.
 func usualPlaces() []string {
 	var folders []string
 	if self, err := os.Executable(); err == nil {
@@ -105,9 +110,9 @@ func usualPlaces() []string {
 	}
 	folders = append(folders, "/usr/local/lib", "/usr/lib", "/usr/lib/onceleaf", "/usr/lib64", "/usr/lib/x86_64-linux-gnu",
 		"/usr/lib/aarch64-linux-gnu")
-	places := make([]string, len(folders))
-	for i, folder := range folders {
-		places[i] = filepath.Join(folder, moduleFile)
+	var places []string
+	for _, folder := range folders {
+		places = append(places, filepath.Join(folder, moduleFile), filepath.Join(folder, embeddedFile))
 	}
 	return places
 }

@@ -68,7 +68,7 @@ func (inv *invocation) root() *cobra.Command {
 		inv.initCommand(), inv.pinCommand(), inv.keygenCommand(),
 		inv.listCommand(), inv.showCommand(), inv.setCommand(),
 		inv.signCommand(), inv.verifyCommand(), inv.leavesCommand(), inv.checkCommand(),
-		inv.exportPublicCommand(), inv.transferCommand(), inv.versionCommand(),
+		inv.exportPublicCommand(), inv.transferCommand(), inv.daemonCommand(), inv.versionCommand(), manCommand(),
 	)
 	return root
 }

@@ -1,20 +1,55 @@
 package main
 
 import (
+	"context"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/onceleaf/onceleaf/internal/ck"
+	"github.com/onceleaf/onceleaf/internal/daemon"
+	"github.com/onceleaf/onceleaf/internal/wire"
+	"github.com/onceleaf/onceleaf/token"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"onceleaf": main})
+	testscript.Main(m, map[string]func(){"onceleaf": main, "onceleafd": serve})
+}
+
+// serve is a daemon for the scripts.
+func serve() {
+	config, err := token.LoadConfig(os.Getenv)
+	if err == nil {
+		err = daemon.Run(context.Background(), daemon.Options{Config: config, Version: "test", Getenv: os.Getenv})
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(exitToken)
+	}
+}
+
+// served waits until a daemon answers in the token directory.
+func served(ts *testscript.TestScript, _ bool, _ []string) {
+	socket := filepath.Join(ts.Getenv("ONCELEAF_DIR"), "onceleaf.sock")
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		c, _, err := wire.Dial(socket, wire.Hello{Kind: wire.KindOperator})
+		if err == nil {
+			ts.Check(c.Close())
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("no daemon: %v", err)
+		}
+	}
 }
 
 // TestOffline runs what needs no module.
@@ -51,13 +86,33 @@ func runScripts(t *testing.T, folder, module string) {
 			if err := os.WriteFile(filepath.Join(env.WorkDir, "onceleaf.toml"), nil, 0o600); err != nil {
 				return err
 			}
+			env.Defer(func() { endDaemons(t, env.WorkDir) })
 			return copyExamples(env.WorkDir)
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"exits": exits, "unhex": unhex, "flip": flip, "keep": keep, "alter": alter, "terminal": terminal,
-			"signtimes": signTimes, "wrongtries": wrongTries,
+			"signtimes": signTimes, "wrongtries": wrongTries, "logged": logged, "served": served,
 		},
 	})
+}
+
+// endDaemons stops what libonceleaf.so has started, before its directory goes.
+func endDaemons(t *testing.T, dir string) {
+	sockets, err := filepath.Glob(filepath.Join(dir, "*", "onceleaf.sock"))
+	if err != nil {
+		t.Error(err)
+	}
+	for _, socket := range sockets {
+		c, _, err := wire.Dial(socket, wire.Hello{Kind: wire.KindOperator})
+		if err != nil {
+			continue // none is running
+		}
+		if rv, _, err := c.Call(wire.Stop, nil); err != nil || rv != ck.CKR_OK {
+			t.Errorf("the daemon at %s did not stop well: %v, %v", socket, rv, err)
+		}
+		_, _ = io.Copy(io.Discard, c.Conn())
+		c.Close()
+	}
 }
 
 // copyExamples gives each script the example of RFC 8554 as rfc.pub, rfc.msg and rfc.msg.sig.
@@ -102,6 +157,24 @@ func wrongTries(ts *testscript.TestScript, neg bool, args []string) {
 		if err := ts.Exec("onceleaf", "list", "--pin-file", "wrong.pin"); err == nil {
 			ts.Fatalf("a wrong PIN was right")
 		}
+	}
+}
+
+// logged N PATTERN counts in what the module has logged since the command before, or its daemon since the last logged:
+// the one that holds the token writes to stderr, the other has a daemon with a file of its own.
+func logged(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: logged N PATTERN")
+	}
+	text := ts.ReadFile("stderr")
+	path := filepath.Join(ts.Getenv("ONCELEAF_DIR"), "onceleafd.log")
+	if log, err := os.ReadFile(path); err == nil {
+		text += string(log)
+		ts.Check(os.Truncate(path, 0)) // who writes appends
+	}
+	n := strconv.Itoa(len(regexp.MustCompile("(?m)"+args[1]).FindAllString(text, -1)))
+	if !regexp.MustCompile("^" + args[0] + "$").MatchString(n) {
+		ts.Fatalf("%s times, want %s, in:\n%s", n, args[0], text)
 	}
 }
 

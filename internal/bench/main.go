@@ -126,7 +126,8 @@ func (b *bench) steps() []step {
 	return append(steps,
 		step{"keygen/H20W4/rss", false, b.memory},
 		step{"keygen/H25W4/rss", true, b.memoryOfLargest},
-		step{"open/H20W4", false, b.opening})
+		step{"open/H20W4", false, b.opening},
+		step{"front", false, b.front})
 }
 
 func (b *bench) measureAll(ctx context.Context) error {

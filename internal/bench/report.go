@@ -17,6 +17,8 @@ import (
 //	.../p99 of keys L2    value / reference, times the row's p50
 //	.../rss               value / reference, times all nodes of the tree in memory
 //	open/...              value / reference, times the generation of the same key
+//	front/...             value / reference, times what is wanted or, for init, the embedded library: small is good
+//	front/sign            value / reference, times SoftHSM's signatures per second: large is good
 type row struct {
 	Name      string  `json:"name"`
 	Value     float64 `json:"value"`

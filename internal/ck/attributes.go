@@ -93,6 +93,8 @@ const (
 	CKA_UNWRAP_TEMPLATE            AttributeType = 0x40000212
 	CKA_DERIVE_TEMPLATE            AttributeType = 0x40000213
 	CKA_ALLOWED_MECHANISMS         AttributeType = 0x40000600
+	CKA_ENCAPSULATE_TEMPLATE       AttributeType = 0x4000062a
+	CKA_DECAPSULATE_TEMPLATE       AttributeType = 0x4000062b
 	CKA_VENDOR_DEFINED             AttributeType = 0x80000000
 
 	// CKA_ONCELEAF_TRANSFERABLE (CK_BBOOL) in the private template of CKM_HSS_KEY_PAIR_GEN allows leaves of the key to
@@ -260,6 +262,8 @@ var attributes = map[AttributeType]attributeRow{
 	CKA_WRAP_TEMPLATE:              {"CKA_WRAP_TEMPLATE", KindTemplate},
 	CKA_UNWRAP_TEMPLATE:            {"CKA_UNWRAP_TEMPLATE", KindTemplate},
 	CKA_DERIVE_TEMPLATE:            {"CKA_DERIVE_TEMPLATE", KindTemplate},
+	CKA_ENCAPSULATE_TEMPLATE:       {"CKA_ENCAPSULATE_TEMPLATE", KindTemplate},
+	CKA_DECAPSULATE_TEMPLATE:       {"CKA_DECAPSULATE_TEMPLATE", KindTemplate},
 	CKA_ALLOWED_MECHANISMS:         {"CKA_ALLOWED_MECHANISMS", KindUlongs},
 	CKA_VENDOR_DEFINED:             {"CKA_VENDOR_DEFINED", KindBytes},
 	CKA_ONCELEAF_TRANSFERABLE:      {"CKA_ONCELEAF_TRANSFERABLE", KindBool},

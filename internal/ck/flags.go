@@ -42,9 +42,14 @@ const (
 	CKF_SERIAL_SESSION uint64 = 0x04
 )
 
-// Flags of a mechanism.
+// Flags of a mechanism. Those of operations also name what C_SessionCancel ends.
 const (
 	CKF_HW                uint64 = 0x00000001
+	CKF_MESSAGE_ENCRYPT   uint64 = 0x00000002
+	CKF_MESSAGE_DECRYPT   uint64 = 0x00000004
+	CKF_MESSAGE_SIGN      uint64 = 0x00000008
+	CKF_MESSAGE_VERIFY    uint64 = 0x00000010
+	CKF_FIND_OBJECTS      uint64 = 0x00000040
 	CKF_ENCRYPT           uint64 = 0x00000100
 	CKF_DECRYPT           uint64 = 0x00000200
 	CKF_DIGEST            uint64 = 0x00000400

@@ -68,6 +68,7 @@ func Start(t testing.TB, o Options) *Process {
 		t.Fatalf("couldn't start a worker: %v", err)
 	}
 	p.client = jsonrpc.NewClient(pipes{out, in})
+	StopDaemons(t, o.Module, o.Dir) // after the kill
 	t.Cleanup(func() {
 		p.Kill()
 		if t.Failed() && p.stderr.Len() > 0 {
@@ -259,6 +260,21 @@ func (p *Process) GenerateKeyPair(call KeyPairCall) (KeyPair, error) {
 // Sign signs with CKM_HSS: one part with C_Sign, more with C_SignUpdate and C_SignFinal.
 func (p *Process) Sign(session pkcs11.SessionHandle, key pkcs11.ObjectHandle, parts ...[]byte) ([]byte, error) {
 	return ask[[]byte](p, "Sign", MessageCall{SessionCall: SessionCall{session, key}, Mechanism: uint(ck.CKM_HSS), Parts: parts})
+}
+
+// SignInit is C_SignInit with CKM_HSS.
+func (p *Process) SignInit(session pkcs11.SessionHandle, key pkcs11.ObjectHandle) error {
+	return p.call("SignInit", MessageCall{SessionCall: SessionCall{session, key}, Mechanism: uint(ck.CKM_HSS)}, &Nothing{})
+}
+
+// SignUpdate is C_SignUpdate.
+func (p *Process) SignUpdate(session pkcs11.SessionHandle, part []byte) error {
+	return p.call("SignUpdate", MessageCall{SessionCall: SessionCall{Session: session}, Parts: [][]byte{part}}, &Nothing{})
+}
+
+// SignFinal is C_SignFinal.
+func (p *Process) SignFinal(session pkcs11.SessionHandle) ([]byte, error) {
+	return ask[[]byte](p, "SignFinal", SessionCall{Session: session})
 }
 
 // Verify verifies with CKM_HSS: one part with C_Verify, more with C_VerifyUpdate and C_VerifyFinal.

@@ -258,6 +258,22 @@ func (l *Library) Sign(c MessageCall, signature *[]byte) (err error) {
 	return failure(err)
 }
 
+// SignInit is C_SignInit.
+func (l *Library) SignInit(c MessageCall, _ *Nothing) error {
+	return failure(l.p11.SignInit(c.Session, mechanism(c.Mechanism, nil), c.Object))
+}
+
+// SignUpdate is C_SignUpdate of one part.
+func (l *Library) SignUpdate(c MessageCall, _ *Nothing) error {
+	return failure(l.p11.SignUpdate(c.Session, c.Parts[0]))
+}
+
+// SignFinal is C_SignFinal.
+func (l *Library) SignFinal(c SessionCall, signature *[]byte) (err error) {
+	*signature, err = l.p11.SignFinal(c.Session)
+	return failure(err)
+}
+
 // Verify is C_VerifyInit and C_Verify, or C_VerifyUpdate for each part and C_VerifyFinal.
 func (l *Library) Verify(c MessageCall, _ *Nothing) error {
 	if err := l.p11.VerifyInit(c.Session, mechanism(c.Mechanism, nil), c.Object); err != nil {
