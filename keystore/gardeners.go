@@ -63,6 +63,7 @@ func (w *gardeners) work() {
 		} else {
 			w.putBack(g)
 		}
+		runtime.Gosched() // Go's scheduler knows no priorities: who waits for a turn to run gets it here
 	}
 }
 
