@@ -4,7 +4,7 @@
 // few with a narrower kernel.
 //
 // A batch is done in turns. To the scheduler of Go a call into C that takes longer than about 20 microseconds is one that
-// blocks, and it gets busy to put another thread in its place; that cost a tenth of all cores.
+// blocks, and it gets busy to put another thread in its place; that cost up to a tenth of a core.
 
 #include <string.h>
 
