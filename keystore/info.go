@@ -61,12 +61,38 @@ func (ks *Keystore) Info(id Identity) (Info, error) {
 	return k.info(), nil
 }
 
+// Supply is what a key has left.
+type Supply struct {
+	Status    Status
+	Remaining uint64 // message signatures left, at most 2^64-1
+	Capacity  uint64 // as in Info
+}
+
+// Supply is the part of Info that changes with each signature. It costs next to nothing.
+func (ks *Keystore) Supply(id Identity) (Supply, error) {
+	k, err := ks.key(id)
+	if err != nil {
+		return Supply{}, err
+	}
+	shown := k.look()
+	return Supply{shown.state.Status, shown.remaining(), shown.state.Capacity()}, nil
+}
+
+// SignatureSize is the length in bytes of every signature of a key.
+func (ks *Keystore) SignatureSize(id Identity) (int, error) {
+	k, err := ks.key(id)
+	if err != nil {
+		return 0, err
+	}
+	return lms.HSSSignatureSize(k.shown.Load().state.Levels), nil
+}
+
 // Damaged are the records that New could not read. They are kept.
 func (ks *Keystore) Damaged() []error { return ks.damaged }
 
 func (k *key) info() Info {
 	shown := k.look()
-	s := shown.state
+	s := *shown.state
 	pub, _ := s.publicKey() // valid: it was decoded with the record
 	info := Info{           // copies: what the caller does to them must not reach the state
 		Identity: k.id, PublicKey: pub, Levels: slices.Clone(s.Levels), Status: s.Status, Generation: s.Generation,

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"sync/atomic"
-
-	"github.com/onceleaf/onceleaf/lms"
 )
 
 // key is one HSS key in memory: its durable state as last seen, and what was
@@ -19,6 +17,7 @@ type key struct {
 	state   State
 	root    *tree        // nil until needed
 	path    []*lowerTree // the live lower trees, level 1 first; empty, or L-1 of them
+	head    []byte       // what every signature begins with: signedKeys of path; nil until needed
 	nursery nursery      // the trees to come
 	batch   Spans        // leaves of the lowest level that were taken for us and not used
 
@@ -27,9 +26,10 @@ type key struct {
 	shown atomic.Pointer[showing]
 }
 
-// showing is a state and the message leaves in memory that go with it.
+// showing is a state, which does not change, and the message leaves in memory that go
+// with it.
 type showing struct {
-	state State
+	state *State
 	live  uint64
 }
 
@@ -39,7 +39,8 @@ func (s showing) remaining() uint64 { return saturatingAdd(s.state.Remaining(), 
 func (k *key) look() showing {
 	shown := *k.shown.Load()
 	if k.ks.quarantined.Load() {
-		shown.state = quarantine(shown.state)
+		stopped := quarantine(*shown.state)
+		shown.state = &stopped
 	}
 	return shown
 }
@@ -50,7 +51,17 @@ func (k *key) release() {
 	k.mu.Unlock()
 }
 
-func (k *key) publish() { k.shown.Store(&showing{k.state, k.live()}) }
+// publish shows the present state. Two states of one generation are the same.
+func (k *key) publish() {
+	now := showing{live: k.live()}
+	if last := k.shown.Load(); last != nil && last.state.Generation == k.state.Generation {
+		now.state = last.state
+	} else {
+		state := k.state
+		now.state = &state
+	}
+	k.shown.Store(&now)
+}
 
 // live is the number of message leaves in memory that nobody used yet.
 func (k *key) live() uint64 {
@@ -135,10 +146,10 @@ func (k *key) change(transition func(State) (State, error)) error {
 
 // owned is a message leaf that whoever took it signs with once, or not at all.
 type owned struct {
-	tree   *tree // held
-	leaf   uint32
-	signed []lms.SignedKey // from the root down to tree
-	next   []pace          // of the trees to come
+	tree *tree // held
+	leaf uint32
+	head []byte // of the signature, down to tree; not to be changed
+	next []pace // of the trees to come
 }
 
 // take takes the next message leaf, with the first half of the order of steps that
@@ -158,7 +169,10 @@ func (k *key) take(ctx context.Context) (own owned, err error) {
 	if own.tree, own.leaf, err = k.nextLeaf(ctx); err != nil {
 		return own, err
 	}
-	own.signed, own.next = k.signedKeys(), k.tend()
+	if k.head == nil {
+		k.head = k.signedKeys()
+	}
+	own.head, own.next = k.head, k.tend()
 	own.tree.hold()
 	return own, nil
 }
@@ -167,11 +181,9 @@ func (k *key) take(ctx context.Context) (own owned, err error) {
 // sees it. The tree is let go.
 func (o owned) sign(message []byte) ([]byte, error) {
 	defer o.tree.letGo()
-	signature, err := o.tree.sign(o.leaf, message)
-	if err != nil {
-		return nil, err
-	}
-	return lms.HSSSignature{Signed: o.signed, Message: signature}.Bytes(), nil
+	signature := make([]byte, len(o.head), len(o.head)+o.tree.public.Set.SignatureSize())
+	copy(signature, o.head)
+	return o.tree.sign(signature, o.leaf, message)
 }
 
 // nextLeaf is a leaf of the lowest level that nobody else will get.

@@ -126,7 +126,7 @@ func (k *key) takeAbove(ctx context.Context, level int) (*tree, uint32, error) {
 func signTrees(parent *tree, leaf uint32, fresh []*lowerTree) error {
 	for i, t := range fresh {
 		var err error
-		if t.signature, err = parent.sign(leaf, t.public.Bytes()); err != nil {
+		if t.signature, err = parent.sign(nil, leaf, t.public.Bytes()); err != nil {
 			return err
 		}
 		if i+1 < len(fresh) {
@@ -158,6 +158,7 @@ func (k *key) setPath(path []*lowerTree) {
 		}
 	}
 	k.path = path
+	k.head = nil
 }
 
 // pathRemaining is the number of message signatures left in lower trees that
@@ -177,13 +178,13 @@ func wipeTrees(trees []*lowerTree) {
 }
 
 // signedKeys are the public keys of the live path with their signatures, as
-// every signature of the key carries them (RFC 8554 section 6.2).
-func (k *key) signedKeys() []lms.SignedKey {
-	var signed []lms.SignedKey
+// every signature of the key begins (RFC 8554 section 6.2).
+func (k *key) signedKeys() []byte {
+	var s lms.HSSSignature
 	for _, t := range k.path {
-		signed = append(signed, lms.SignedKey{Signature: t.signature, Key: t.public})
+		s.Signed = append(s.Signed, lms.SignedKey{Signature: t.signature, Key: t.public})
 	}
-	return signed
+	return s.Bytes()
 }
 
 // sealTrees is the form of lower trees in the record; the first is of the given

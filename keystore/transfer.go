@@ -85,7 +85,7 @@ func (ks *Keystore) Giveable(id Identity, transfer string, count uint64) (Spans,
 	if err != nil {
 		return nil, 0, err
 	}
-	s := k.look().state
+	s := *k.look().state
 	if err := s.mayReserve(); err != nil {
 		return nil, 0, err
 	}
@@ -177,7 +177,7 @@ func (ks *Keystore) refuseSeen(id Identity, blank State, share Share) error {
 		return err
 	}
 	if k, err := ks.key(id); err == nil {
-		blank = k.look().state
+		blank = *k.look().state
 	}
 	_, err := receive(blank, share.arrival())
 	return err

@@ -10,6 +10,9 @@ import (
 	"github.com/onceleaf/onceleaf/lms"
 )
 
+// maxN is the longest hash value of RFC 8554, in bytes.
+const maxN = 32
+
 // tree is a tree with its secret. Its signatures are checked under the public
 // key that the world has, not under what the tree says of itself.
 type tree struct {
@@ -65,17 +68,18 @@ func (t *tree) wipe() {
 	Wipe(t.seed)
 }
 
-// sign signs with a leaf that the caller owns and never uses again, under a
-// fresh C, and checks the result as a receiver would: a fault in the computation
-// must not leave the module.
-func (t *tree) sign(leaf uint32, message []byte) ([]byte, error) {
-	randomizer := make([]byte, t.public.Set.N())
-	rand.Read(randomizer)
-	signature, err := t.SignLeaf(leaf, randomizer, message)
+// sign appends the LMS signature of message to head. It signs with a leaf that the
+// caller owns and never uses again, under a fresh C, and checks the result as a
+// receiver would: a fault in the computation must not leave the module.
+func (t *tree) sign(head []byte, leaf uint32, message []byte) ([]byte, error) {
+	var randomizer [maxN]byte
+	c := randomizer[:t.public.Set.N()]
+	rand.Read(c)
+	signature, err := t.SignLeaf(head, leaf, c, message)
 	if err != nil {
 		return nil, fmt.Errorf("couldn't sign with leaf %d, it is burned: %w", leaf, err)
 	}
-	if err := t.public.Verify(message, signature); err != nil {
+	if err := t.public.Verify(message, signature[len(head):]); err != nil {
 		return nil, fmt.Errorf("the signature of leaf %d does not verify, it is burned: %w", leaf, err)
 	}
 	return signature, nil

@@ -32,7 +32,7 @@ func BenchmarkSignLeaf(b *testing.B) {
 			b.ReportAllocs()
 			q := uint32(0)
 			for b.Loop() {
-				if _, err := tree.SignLeaf(q%1024, randomizer, message); err != nil {
+				if _, err := tree.SignLeaf(nil, q%1024, randomizer, message); err != nil {
 					b.Fatal(err)
 				}
 				q++

@@ -148,6 +148,9 @@ func (w *Work) put(k int64, nodes []byte) {
 	}
 }
 
+// cores is how many threads can run at one time. A process may let more of them hold Go's attention, for those that wait.
+func cores() int64 { return int64(min(runtime.GOMAXPROCS(0), runtime.NumCPU())) }
+
 // Build computes what is left, on all cores, beside others who take part, and returns the Tree. It does not wait for the
 // others, who may have a lower priority, but computes the blocks that they are at too. The error is that of ctx, which is
 // looked at every few leaves; what was computed until then is kept, and Build may be called again.
@@ -158,7 +161,7 @@ func (b *Builder) Build(ctx context.Context) (*Tree, error) {
 		}
 	}
 	var group sync.WaitGroup
-	for range min(int64(runtime.GOMAXPROCS(0)), b.blocks-b.taken.Load()) - 1 {
+	for range min(cores(), b.blocks-b.taken.Load()) - 1 {
 		group.Go(work)
 	}
 	work()

@@ -142,10 +142,14 @@ func cutSignedKey(b []byte) (signed SignedKey, rest []byte, err error) {
 
 // Bytes returns the encoding of s.
 func (s HSSSignature) Bytes() []byte {
-	b := binary.BigEndian.AppendUint32(nil, uint32(len(s.Signed)))
+	size := 4 + len(s.Message)
+	for _, signed := range s.Signed {
+		size += len(signed.Signature) + signed.Key.Set.PublicKeySize()
+	}
+	b := binary.BigEndian.AppendUint32(make([]byte, 0, size), uint32(len(s.Signed)))
 	for _, signed := range s.Signed {
 		b = append(b, signed.Signature...)
-		b = append(b, signed.Key.Bytes()...)
+		b = signed.Key.append(b)
 	}
 	return append(b, s.Message...)
 }

@@ -2,6 +2,7 @@ package lms
 
 import (
 	"encoding/binary"
+	"sync"
 
 	"github.com/onceleaf/onceleaf/internal/sha256mb"
 )
@@ -72,15 +73,24 @@ func appendOTSSignature(sig []byte, h hasher, ots OTSType, seed []byte, q uint32
 // otsCandidate writes Kc to out, n bytes, which is the LM-OTS public key of leaf q if sig, C || y[0..p-1], is a signature of
 // message (RFC 8554 section 4.6, algorithm 4b from step 2d on; the caller has checked type and length).
 func otsCandidate(out []byte, h hasher, o otsParams, q uint32, sig, message []byte) {
-	c, y := sig[:o.n], append([]byte(nil), sig[o.n:]...)
-	var room chains
-	batch := room.between(h, o, q, c, message)
+	room := candidates.Get().(*candidate)
+	defer candidates.Put(room)
+	y := append(room.values[:0], sig[o.n:]...)
+	batch := room.chains.between(h, o, q, sig[:o.n], message)
 	for i := range batch {
 		batch[i].From, batch[i].To = batch[i].To, 1<<o.w-1
 	}
 	h.Chains(batch, nil, y)
 	h.Nodes(q, dPBLC, y, out)
 }
+
+// candidate is memory for otsCandidate. What was in it is public: values of a signature, and what follows them.
+type candidate struct {
+	chains chains
+	values [maxP * maxN]byte
+}
+
+var candidates = sync.Pool{New: func() any { return new(candidate) }}
 
 // chains has room for the chains of any signature, so that they need no allocation.
 type chains [maxP]chain

@@ -53,8 +53,9 @@ func cutPublicKey(b []byte) (k PublicKey, rest []byte, err error) {
 }
 
 // Bytes returns the encoding of k.
-func (k PublicKey) Bytes() []byte {
-	b := make([]byte, 0, publicKeyHead+len(k.Root))
+func (k PublicKey) Bytes() []byte { return k.append(make([]byte, 0, publicKeyHead+len(k.Root))) }
+
+func (k PublicKey) append(b []byte) []byte {
 	b = binary.BigEndian.AppendUint32(b, uint32(k.Set.LMS))
 	b = binary.BigEndian.AppendUint32(b, uint32(k.Set.OTS))
 	b = append(b, k.I[:]...)

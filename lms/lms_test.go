@@ -36,7 +36,7 @@ func labelledTree(t testing.TB, set lms.ParameterSet, label string) *lms.Tree {
 func signLeaf(t testing.TB, tree *lms.Tree, q uint32, message []byte) []byte {
 	t.Helper()
 	set := tree.PublicKey().Set
-	signature, err := tree.SignLeaf(q, stream(fmt.Sprintf("C %d %x", q, message), set.N()), message)
+	signature, err := tree.SignLeaf(nil, q, stream(fmt.Sprintf("C %d %x", q, message), set.N()), message)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -318,7 +318,7 @@ func TestSignLeafArguments(t *testing.T) {
 			q          uint32
 			randomizer int
 		}{{32, n}, {1 << 31, n}, {1<<32 - 1, n}, {0, 0}, {0, n - 1}, {0, n + 1}, {0, 56 - n}} {
-			signature, err := tree.SignLeaf(c.q, make([]byte, c.randomizer), nil)
+			signature, err := tree.SignLeaf(nil, c.q, make([]byte, c.randomizer), nil)
 			if signature != nil || !errors.Is(err, lms.ErrParameters) {
 				t.Errorf("%v, leaf %d, randomizer of %d bytes: %v", set, c.q, c.randomizer, err)
 			}
@@ -331,7 +331,7 @@ func TestWipe(t *testing.T) {
 	key, signature := tree.PublicKey(), signLeaf(t, tree, 0, nil)
 	for range 2 {
 		tree.Wipe()
-		if signature, err := tree.SignLeaf(1, make([]byte, 32), nil); err == nil || signature != nil {
+		if signature, err := tree.SignLeaf(nil, 1, make([]byte, 32), nil); err == nil || signature != nil {
 			t.Error("a wiped tree signs")
 		}
 	}
@@ -350,7 +350,7 @@ func TestConcurrentUse(t *testing.T) {
 	var group sync.WaitGroup
 	for q := range uint32(32) {
 		group.Go(func() {
-			signature, err := tree.SignLeaf(q, make([]byte, 32), nil)
+			signature, err := tree.SignLeaf(nil, q, make([]byte, 32), nil)
 			if err == nil {
 				err = key.Verify(nil, signature)
 				if err != nil {

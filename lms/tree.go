@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 )
 
@@ -136,13 +137,13 @@ func (t *Tree) PublicKey() PublicKey {
 	return PublicKey{Set: t.set, I: t.id, Root: bytes.Clone(t.node(1))}
 }
 
-// SignLeaf returns the LMS signature of message with leaf q (RFC 8554 section 5.4.1), SignatureSize bytes. randomizer is
-// C: n bytes, fresh and unpredictable for each signature.
+// SignLeaf appends the LMS signature of message with leaf q (RFC 8554 section 5.4.1), SignatureSize bytes, to sig.
+// randomizer is C: n bytes, fresh and unpredictable for each signature.
 //
 // SignLeaf is STATELESS: it will sign as often as it is called. Two signatures of different messages with one leaf let
 // anyone forge, so q must never have been used before, in this process or any other. Only package keystore, which
 // answers for that, may call it. Errors: ErrParameters, ErrNodes, or that the tree was wiped.
-func (t *Tree) SignLeaf(q uint32, randomizer, message []byte) ([]byte, error) {
+func (t *Tree) SignLeaf(sig []byte, q uint32, randomizer, message []byte) ([]byte, error) {
 	if uint64(q) >= t.set.Leaves() {
 		return nil, fmt.Errorf("%w: leaf %d of a tree with %d", ErrParameters, q, t.set.Leaves())
 	}
@@ -154,7 +155,7 @@ func (t *Tree) SignLeaf(q uint32, randomizer, message []byte) ([]byte, error) {
 	if t.seed == nil {
 		return nil, errWiped
 	}
-	sig := make([]byte, 0, t.set.SignatureSize())
+	sig = slices.Grow(sig, t.set.SignatureSize())
 	sig = binary.BigEndian.AppendUint32(sig, q)
 	sig = appendOTSSignature(sig, newHasher(t.set, t.id), t.set.OTS, t.seed, q, randomizer, message)
 	sig = binary.BigEndian.AppendUint32(sig, uint32(t.set.LMS))

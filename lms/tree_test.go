@@ -34,7 +34,7 @@ func signatures(t *testing.T, tree *lms.Tree, set lms.ParameterSet, order []uint
 	t.Helper()
 	all := make([][]byte, set.Leaves())
 	for _, q := range order {
-		signature, err := tree.SignLeaf(q, make([]byte, set.N()), []byte{byte(q)})
+		signature, err := tree.SignLeaf(nil, q, make([]byte, set.N()), []byte{byte(q)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -203,7 +203,7 @@ func TestComputingAhead(t *testing.T) {
 	set := smallSets[1]
 	tree := newSmall(t, set)
 	const leaves = 1 << (10 - 3) // of a subtree
-	if _, err := tree.SignLeaf(2*leaves+1, make([]byte, set.N()), nil); err != nil {
+	if _, err := tree.SignLeaf(nil, 2*leaves+1, make([]byte, set.N()), nil); err != nil {
 		t.Fatal(err)
 	}
 	if !tree.Kept(2) {
@@ -222,11 +222,11 @@ func TestWipeWhileComputingAhead(t *testing.T) {
 	set := smallSets[1]
 	for q := range uint32(20) {
 		tree := newSmall(t, set)
-		if _, err := tree.SignLeaf(q*40, make([]byte, set.N()), nil); err != nil {
+		if _, err := tree.SignLeaf(nil, q*40, make([]byte, set.N()), nil); err != nil {
 			t.Fatal(err)
 		}
 		tree.Wipe()
-		if _, err := tree.SignLeaf(0, make([]byte, set.N()), nil); err == nil {
+		if _, err := tree.SignLeaf(nil, 0, make([]byte, set.N()), nil); err == nil {
 			t.Error("a wiped tree signs")
 		}
 	}

@@ -147,7 +147,7 @@ func TestRFCSigning(t *testing.T) {
 				t.Errorf("%s, level %d: public key differs", v.name, level)
 			}
 			randomizer := signature[8 : 8+public.Set.N()]
-			got, err := tree.SignLeaf(s.Leaves()[level].Q, randomizer, signed)
+			got, err := tree.SignLeaf(nil, s.Leaves()[level].Q, randomizer, signed)
 			if err != nil || !bytes.Equal(got, signature) {
 				t.Errorf("%s, level %d: signature differs (%v)", v.name, level, err)
 			}

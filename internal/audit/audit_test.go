@@ -21,7 +21,7 @@ func tree(t *testing.T, n byte) *lms.Tree {
 
 func sign(t *testing.T, by *lms.Tree, q uint32, c byte, message []byte) []byte {
 	t.Helper()
-	signature, err := by.SignLeaf(q, bytes.Repeat([]byte{c}, 32), message)
+	signature, err := by.SignLeaf(nil, q, bytes.Repeat([]byte{c}, 32), message)
 	if err != nil {
 		t.Fatal(err)
 	}

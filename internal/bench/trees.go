@@ -76,7 +76,7 @@ func (b *bench) signatures(ctx context.Context, s set) error {
 	messages, randomizers, signed := randomBytes(count*messageSize), randomBytes(count*s.N()), make([][]byte, count)
 	part := func(of []byte, i int) []byte { size := len(of) / count; return of[i*size : (i+1)*size] }
 	err = b.operation(ctx, "sign/"+s.name, s.ParameterSet, signCost(s.ParameterSet), count, func(i int) (err error) {
-		signed[i], err = tree.SignLeaf(uint32(i), part(randomizers, i), part(messages, i))
+		signed[i], err = tree.SignLeaf(nil, uint32(i), part(randomizers, i), part(messages, i))
 		return err
 	})
 	if err != nil {
