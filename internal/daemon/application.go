@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"sync"
 	"syscall"
 	"time"
@@ -85,6 +86,18 @@ func (a *application) part(l *line) {
 	a.calls.Done()
 }
 
+// hasten makes a connection that joined a direct one.
+func (a *application) hasten(l *line, c *net.UnixConn) (release func(), err error) {
+	a.mu.Lock() // for shutdown and hangUp
+	defer a.mu.Unlock()
+	d, err := newDirect(c)
+	if err != nil {
+		return nil, err
+	}
+	l.conn = d
+	return d.release, nil
+}
+
 // claim takes memory for the application.
 func (a *application) claim(bytes int64) bool {
 	a.mu.Lock()
@@ -130,8 +143,8 @@ func tooLong(n int) error {
 
 // watch shuts the control connection down when the process ends, also if it has ended already. It returns what ends the
 // watch.
-func (a *application) watch() (unwatch func()) {
-	pidfd, err := pidfdOf(a.control.conn, a.peer)
+func (a *application) watch(control *net.UnixConn) (unwatch func()) {
+	pidfd, err := pidfdOf(control, a.peer)
 	if errors.Is(err, errUnseen) {
 		a.log.Debug("only the end of this client's connection can be seen", "error", err)
 		return func() {}

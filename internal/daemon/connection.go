@@ -27,7 +27,7 @@ var errProtocol = errors.New("the client broke the protocol")
 
 // line is a connection after its hello: frames in, frames out. One call at a time uses it.
 type line struct {
-	conn *net.UnixConn
+	conn stream
 	time time.Duration // for a frame under way, beside what its size needs
 	// what has come and was not read yet is early[from:to]: a small request comes in one piece
 	early    [4096]byte

@@ -66,6 +66,7 @@ type Daemon struct {
 	budget  *budget
 	lobby   lobby
 	outside chan struct{}
+	direct  chan struct{} // a place for each direct connection
 	gripes  gripes
 	started time.Time
 
@@ -91,7 +92,7 @@ type Daemon struct {
 // nothing to do, which is no error.
 func Run(ctx context.Context, o Options) error {
 	d := &Daemon{
-		options: o, started: time.Now(), free: make(chan struct{}), outside: make(chan struct{}, outside),
+		options: o, started: time.Now(), free: make(chan struct{}), outside: make(chan struct{}, outside), direct: make(chan struct{}, directOnes),
 		applications: map[*application]struct{}{}, desks: map[*line]struct{}{},
 	}
 	if err := d.open(); err != nil {

@@ -175,7 +175,7 @@ func (d *Daemon) serveApplication(c *net.UnixConn, p peer) {
 		return
 	}
 	defer d.dismiss(a)
-	unwatch := a.watch()
+	unwatch := a.watch(c)
 	defer unwatch()
 	a.log.Debug("a client came")
 	if err := welcome(c, wire.Welcome{Cookie: a.cookie}); err != nil {
@@ -226,7 +226,26 @@ func (d *Daemon) serveThread(c *net.UnixConn, p peer, cookie [16]byte) {
 	}
 	defer a.part(l)
 	if welcome(c, wire.Welcome{}) == nil {
+		defer d.hasten(a, l, c)()
 		a.serve(l)
+	}
+}
+
+// hasten makes a connection a direct one, if there are not too many. One that cannot be is served all the same.
+func (d *Daemon) hasten(a *application, l *line, c *net.UnixConn) (release func()) {
+	select {
+	case d.direct <- struct{}{}:
+	default:
+		return func() {}
+	}
+	giveBack, err := a.hasten(l, c)
+	if err != nil {
+		a.log.Debug("a connection has to do without a thread of its own", "error", err)
+		giveBack = func() {}
+	}
+	return func() {
+		giveBack()
+		<-d.direct
 	}
 }
 

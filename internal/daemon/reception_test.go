@@ -129,7 +129,7 @@ func TestDeadClient(t *testing.T) {
 		t.Fatalf("%+v, %v", p, err)
 	}
 	a := &application{log: slog.New(slog.DiscardHandler), control: new(Daemon).newLine(near), peer: p}
-	defer a.watch()()
+	defer a.watch(near)()
 	_ = near.SetReadDeadline(time.Now().Add(5 * time.Second))
 	if _, err := a.control.read(tooLong); !errors.Is(err, io.EOF) {
 		t.Errorf("its control connection goes on: %v", err)
