@@ -2,6 +2,9 @@ package p11module
 
 import (
 	"log/slog"
+	"os"
+	"runtime"
+	"sync"
 
 	"github.com/onceleaf/onceleaf/internal/ck"
 	"github.com/onceleaf/onceleaf/token"
@@ -15,9 +18,22 @@ type Host struct {
 	said   repeats
 }
 
+// placesForCore is how many goroutines Go may run for each core. It counts one that is in C or waits in the kernel, and
+// one that computes trees at a low priority, which Go does not know: with one place for each core those who sign would
+// wait for it. So the operating system decides who runs.
+const placesForCore = 2
+
+// makePlaces is for the whole process; GOMAXPROCS in its environment stands above it.
+var makePlaces = sync.OnceFunc(func() {
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(placesForCore * runtime.GOMAXPROCS(0))
+	}
+})
+
 // OpenHost opens the token directory that the configuration names. Why it could not be opened is the caller's to log;
 // ResultOf gives the CK_RV of the error.
 func OpenHost(config token.Config, log *slog.Logger) (*Host, error) {
+	makePlaces()
 	h := &Host{config: config, log: log}
 	err := guarded(func() (err error) {
 		h.device, err = token.OpenDevice(config, log)

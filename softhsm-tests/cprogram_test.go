@@ -75,6 +75,10 @@ func TestHostBuffers(t *testing.T) {
 	run(t, compile(t, "buffers"), module)
 }
 
+func TestHostSignsAgain(t *testing.T) {
+	run(t, compile(t, "again"), module)
+}
+
 func TestHostEnvironment(t *testing.T) {
 	dir, other := t.TempDir(), t.TempDir()
 	worker.StopDaemons(t, module, dir, other)

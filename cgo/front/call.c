@@ -8,7 +8,6 @@ enum {
 	REFUSE = 0,             /* the function that ends operations */
 	SIZE = 4,               /* octets of a frame's size */
 	REQUEST_HEADER = 8,     /* octets of size and function */
-	ANSWER_HEADER = 12,     /* octets of function and rv */
 	ANSWER_LIMIT = 1 << 20, /* octets of any answer without the octets that the caller has room for */
 };
 
@@ -104,6 +103,27 @@ bool known_rv(CK_RV rv)
 	return rv <= 0x209 || (rv >= 0x80000000 && rv <= 0xffffffff);
 }
 
+CK_RV send_and_receive(struct call *call, const void *frame, size_t length)
+{
+	if (!send_all(record_of(call)->connection.fd, frame, length, FOREVER))
+		return lost(call);
+	return receive_answer(call);
+}
+
+/* carry gets the request an answer. */
+static CK_RV carry(struct call *call)
+{
+	enum fate fate = keep_promise(record_of(call));
+	if (fate == FAILED)
+		return call->failure != CKR_OK ? call->failure : fail(call, CKR_HOST_MEMORY);
+	if (fate == ANSWERED)
+		return CKR_OK;
+	CK_RV rv = send_and_receive(call, call->out.bytes, call->out.used);
+	if (rv == CKR_OK)
+		note_answer(record_of(call));
+	return rv;
+}
+
 /* transact sends what is in the request and receives the answer. */
 static CK_RV transact(struct call *call)
 {
@@ -112,9 +132,7 @@ static CK_RV transact(struct call *call)
 		return fail(call, CKR_HOST_MEMORY);
 	uint32_t size = (uint32_t)(out->used - SIZE);
 	memcpy(out->bytes, &size, sizeof size);
-	if (!send_all(record_of(call)->connection.fd, out->bytes, out->used, FOREVER))
-		return lost(call);
-	CK_RV rv = receive_answer(call);
+	CK_RV rv = carry(call);
 	if (rv != CKR_OK)
 		return rv;
 	unsigned function = get_u32(&call->in);

@@ -4,7 +4,10 @@
 
 #include "marshal.h"
 
-enum { ANSWER_ROOM = 16384 }; /* octets asked for at once: a small answer is one system call */
+enum {
+	ANSWER_ROOM = 16384, /* octets asked for at once: a small answer is one system call */
+	ANSWER_HEADER = 12,  /* octets of function and rv */
+};
 
 struct call {
 	struct buffer out;    /* the request */

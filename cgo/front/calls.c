@@ -10,7 +10,7 @@
 _Static_assert(MAX_PART == 67108864 && MAX_FRAME == 68157440 && MAX_VALUE == 1048576 && MAX_ATTRIBUTES == 1024 && MAX_LIST == 65536 &&
 	       MAX_NAME == 64 && RANDOM_CHUNK == 65536, "the daemon has other bounds");
 
-const uint32_t wire_version = 1;
+const uint32_t wire_version = 2;
 
 const unsigned char wire_hash[32] = {
 	0x25, 0x6f, 0x4a, 0x5c, 0xd7, 0x61, 0x16, 0x92, 0x89, 0xf7, 0xf4, 0x98, 0xb0, 0xea, 0x3f, 0xf1,

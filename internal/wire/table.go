@@ -1,6 +1,10 @@
 package wire
 
-import "github.com/onceleaf/onceleaf/internal/ck"
+import (
+	"slices"
+
+	"github.com/onceleaf/onceleaf/internal/ck"
+)
 
 // FunctionRow is what crosses for one function of PKCS#11. Its number is its place in Functions, from 1.
 type FunctionRow struct {
@@ -222,6 +226,15 @@ var Functions = []FunctionRow{
 		in("associated"), out("wrapped")}},
 	{"C_UnwrapKeyAuthenticated", 320, Absent, 0, []Arg{s, mechanism(ArgWrapMechanism), object("unwrappingKey"), given("wrapped"),
 		template("attributes", "count"), in("associated"), made("key")}},
+}
+
+// Number is the number of a function of the table.
+func Number(name string) uint32 {
+	at := slices.IndexFunc(Functions, func(f FunctionRow) bool { return f.Name == name })
+	if at < 0 {
+		panic("there is no function " + name)
+	}
+	return uint32(at + 1)
 }
 
 func functionName() Arg { return Arg{Name: "function", Kind: ArgName, Type: "CK_UTF8CHAR_PTR"} }
