@@ -36,7 +36,7 @@ var (
 		"TestInstall", "TestBothAnswerAlike", "TestFrontIsInert", "TestApplicationsAreApart",
 		"TestOperationsAreApart", "TestApplicationsShareTheToken", "TestEndOfAnApplication", "TestHostForks",
 		"TestHostPrefork", "TestHostDescriptors", "TestHostDaemonise", "TestHostDeath", "TestHostHostile",
-		"TestHostStart", "TestHostPlace", "TestHostThreadsOfFront", "TestHostImpatient", "TestHostProcess", "TestThreadsHaveConnections", "TestManyProcesses", "TestManyDaemonsDie",
+		"TestHostStart", "TestHostPlace", "TestSocketAlone", "TestHostThreadsOfFront", "TestHostImpatient", "TestHostProcess", "TestThreadsHaveConnections", "TestManyProcesses", "TestManyDaemonsDie",
 		"TestLowerTreesAreShared", "TestCrashOfAnApplicationCostsNothing",
 	}
 )

@@ -72,6 +72,20 @@ func TestHostPlace(t *testing.T) {
 	}
 }
 
+// TestSocketAlone: who names the socket needs to name no directory, but then nobody can be started.
+func TestSocketAlone(t *testing.T) {
+	program := compile(t, "place", "-D_GNU_SOURCE", "-I", filepath.Join("..", "cgo", "embedded"))
+	environment := map[string]string{"HOME": "", "ONCELEAF_SOCKET": "/run/here.sock", "ONCELEAF_DAEMON": "/bin/sh"}
+	got := inC(t, program, os.DevNull, environment)
+	if want := "\n/run/here.sock\n/bin/sh\nfalse"; strings.Join(got, "\n") != want {
+		t.Errorf("C reads %q, want %q", got, want)
+	}
+	delete(environment, "ONCELEAF_SOCKET")
+	if got := inC(t, program, os.DevNull, environment); got[0] != "error" {
+		t.Errorf("without the socket C reads %q", got)
+	}
+}
+
 // inC is what the library makes of a configuration.
 func inC(t *testing.T, program, config string, environment map[string]string) []string {
 	t.Helper()

@@ -136,10 +136,13 @@ static bool complete_place(struct place *place)
 	if (autostart != NULL && strcmp(autostart, "0") == 0)
 		place->autostart = false;
 	if (*place->directory == '\0' && !base_folder(place->directory, "XDG_DATA_HOME", "/.local/share", "/onceleaf")) {
-		complain("no token directory: set ONCELEAF_DIR, or directory in the configuration");
-		return false;
+		if (*place->socket == '\0') {
+			complain("no token directory: set ONCELEAF_DIR, or directory in the configuration");
+			return false;
+		}
+		place->autostart = false; /* the daemon that listens there knows its directory */
 	}
-	if (!make_absolute(place->directory))
+	if (*place->directory != '\0' && !make_absolute(place->directory))
 		return false;
 	place->trusted_only = *place->socket == '\0';
 	if (place->trusted_only)
