@@ -20,9 +20,16 @@ type gardeners struct {
 // The gardeners of this process leave one core to those who sign. The one of quiet
 // keystores takes no place from the others.
 var (
-	background = &gardeners{most: max(1, runtime.GOMAXPROCS(0)-1)}
+	background = &gardeners{most: max(1, cores-1)}
 	quietly    = &gardeners{most: 1}
+
+	cores = runtime.GOMAXPROCS(0) // when the process began
 )
+
+// Places is what runtime.GOMAXPROCS should be in a process that serves a keystore: twice the cores. Go counts a thread
+// that is in C, or waits in the kernel, and a gardener, whose priority it does not know: with one place for each core
+// those who sign would wait for them. So the operating system decides who runs.
+func Places() int { return 2 * cores }
 
 // backgroundNice is their priority, as nice(1) counts.
 const backgroundNice = 10

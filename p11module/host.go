@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/onceleaf/onceleaf/internal/ck"
+	"github.com/onceleaf/onceleaf/keystore"
 	"github.com/onceleaf/onceleaf/token"
 )
 
@@ -18,15 +19,10 @@ type Host struct {
 	said   repeats
 }
 
-// placesForCore is how many goroutines Go may run for each core. It counts one that is in C or waits in the kernel, and
-// one that computes trees at a low priority, which Go does not know: with one place for each core those who sign would
-// wait for it. So the operating system decides who runs.
-const placesForCore = 2
-
 // makePlaces is for the whole process; GOMAXPROCS in its environment stands above it.
 var makePlaces = sync.OnceFunc(func() {
 	if os.Getenv("GOMAXPROCS") == "" {
-		runtime.GOMAXPROCS(placesForCore * runtime.GOMAXPROCS(0))
+		runtime.GOMAXPROCS(keystore.Places())
 	}
 })
 

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/onceleaf/onceleaf/keystore"
 )
 
 // paced measures percentiles at half the rate that the key sustains, on all cores, over changes of the lower tree. A
@@ -16,6 +18,7 @@ func (b *bench) paced(ctx context.Context, k key, s *signer, name string) error 
 	if err := b.allCores(); err != nil {
 		return err
 	}
+	runtime.GOMAXPROCS(keystore.Places()) // as p11module has it; who moves to other cores next changes it again
 	life := int(k.lower().Leaves())
 	full, err := measure(func() error { return times(ctx, 2*life, s.sign(ctx)) })
 	if err != nil {
