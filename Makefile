@@ -21,8 +21,10 @@ UNITDIR = $(PREFIX)/lib/systemd/system
 SYSUSERSDIR = $(PREFIX)/lib/sysusers.d
 TMPFILESDIR = $(PREFIX)/lib/tmpfiles.d
 
-# The compiler of libonceleaf.so, which is C alone. `make toolchains` builds it with others too.
+# The compiler of libonceleaf.so, which is C alone. `make toolchains` builds it with others too. A part of the C is the
+# embedded library's too, and lies there for the sake of Go's build cache.
 FRONT_CC = gcc
+FRONT_SOURCES = cgo/front/*.c $(addprefix cgo/embedded/,calls.c events.c exchange.c marshal.c)
 FRONT_CFLAGS = -std=c11 -D_GNU_SOURCE -O2 -fPIC -fvisibility=hidden -Wall -Wextra -Werror -pthread -Icgo/embedded \
 	'-DONCELEAF_SBINDIR="$(SBINDIR)"'
 FRONT_LDFLAGS = -shared -Wl,-z,now,-z,relro,-z,nodelete,-z,defs,-Bsymbolic -Wl,--version-script=cgo/front/exports.map
@@ -32,17 +34,19 @@ FRONT_LDFLAGS = -shared -Wl,-z,now,-z,relro,-z,nodelete,-z,defs,-Bsymbolic -Wl,-
 # The linker wants the map's absolute path.
 LIBRARY_LDFLAGS = -extldflags '-Wl,--version-script=$(CURDIR)/cgo/embedded/exports.map -Wl,-z,now -Wl,-z,nodelete'
 
-# What the tests and the demo need beside Go, gcc and make: PKCS#11 clients (opensc, p11-kit), another HSS verifier
-# (Bouncy Castle on Java), firmware to sign (seabios), strace to watch and fail system calls, spin to check the model of
-# the state machine, two more toolchains for the library that is C (clang, musl), man to judge the manual pages, and for
-# the bench another token (SoftHSM).
-PACKAGES = opensc p11-kit openjdk-17-jdk-headless libbcprov-java seabios strace spin clang musl-tools man-db softhsm2
+# What the tests and the demo need beside Go, gcc and make: PKCS#11 clients (opensc to libp11-kit-dev), another HSS
+# verifier (Bouncy Castle on Java), firmware to sign (seabios), strace to watch and fail system calls, spin to check the
+# model of the state machine, two more toolchains for the library that is C (clang, musl), man to judge the manual pages,
+# and for the bench another token (SoftHSM). Debian starts nginx when it is installed; the tests start their own and do
+# not need that one.
+PACKAGES = opensc p11-kit p11-kit-modules gnutls-bin openssl libengine-pkcs11-openssl libnss3-tools openssh-client \
+	osslsigncode nginx libp11-kit-dev openjdk-17-jdk-headless libbcprov-java seabios strace spin clang musl-tools man-db softhsm2
 
 # Packages in which threads meet. The disk sets the pace of internal/crashtest, which runs the same code once more.
-RACE = ./internal/sha256mb ./lms ./keystore/... ./token/... ./p11module/... ./backup/... ./internal/durable/... \
+RACE = ./internal/sha256mb ./lms ./keystore/... ./mechanism ./token/... ./p11module/... ./backup/... ./internal/durable/... \
 	./internal/wire/... ./internal/dispatch ./internal/daemon/...
 
-FUZZTIME = 60s
+FUZZTIME = 20s
 SOAK = 1h
 
 # How long the many processes of a soak work. Every signature goes to a file, and the keys have some millions.
@@ -51,12 +55,13 @@ MANY = 5m
 # What the parts of a test run covered: lines of a name and a number.
 COUNTS = $(CURDIR)/build/counts
 
-.PHONY: help deps build embedded front daemon cli manuals install test check toolchains race sanitize model fuzz soak bench bench-batches demo clean
+.PHONY: help deps build embedded front daemon cli manuals install test test-clients provider check toolchains race sanitize model fuzz soak bench bench-batches demo clean
 
 help:
 	@echo 'make demo      the whole story on this machine: a token, a key, signatures, a second token'
 	@echo 'make test      everything: format, vet, staticcheck, all tests and fault runs, race detector, address sanitizer,'
 	@echo '               the model, each fuzz target for FUZZTIME=$(FUZZTIME); ends with what it covered'
+	@echo 'make test-clients   the programs of docs/clients.md (OpenSSL, GnuTLS, NSS, Java, ssh, nginx, ...) over $(FRONT)'
 	@echo 'make build     $(FRONT) and $(DAEMON), $(LIBRARY), build/onceleaf, manual pages'
 	@echo 'make install   what was built, with units of systemd, below $$(DESTDIR)$(PREFIX) (PREFIX, LIBDIR, SBINDIR, ...)'
 	@echo 'make deps      the Debian packages that tests and demo need (installs them when run as root)'
@@ -81,7 +86,7 @@ build: front daemon embedded cli manuals
 
 front:
 	mkdir -p build
-	$(FRONT_CC) $(FRONT_CFLAGS) $(FRONT_LDFLAGS) -o $(FRONT) cgo/front/*.c
+	$(FRONT_CC) $(FRONT_CFLAGS) $(FRONT_LDFLAGS) -o $(FRONT) $(FRONT_SOURCES)
 
 daemon:
 	mkdir -p build
@@ -121,13 +126,21 @@ install:
 	install -m 644 install/sysusers.conf '$(DESTDIR)$(SYSUSERSDIR)/onceleaf.conf'
 	install -m 644 install/tmpfiles.conf '$(DESTDIR)$(TMPFILESDIR)/onceleaf.conf'
 
-test: deps build check
+test: deps build check provider
 	rm -f $(COUNTS)
 	ONCELEAF_COUNTS=$(COUNTS) ONCELEAF_MODULE="$(CURDIR)/$(LIBRARY)" $(GO) test -count=1 -timeout 30m ./...
 	ONCELEAF_COUNTS=$(COUNTS) ONCELEAF_MODULE="$(CURDIR)/$(FRONT)" $(GO) test -count=1 -timeout 30m ./softhsm-tests ./cmd/onceleaf
-	$(MAKE) --no-print-directory toolchains race sanitize
+	$(MAKE) --no-print-directory test-clients toolchains race sanitize
 	ONCELEAF_COUNTS=$(COUNTS) $(MAKE) --no-print-directory model fuzz
 	.ci/counts $(COUNTS)
+
+# What docs/clients.md shows, with the programs that it names.
+test-clients: deps build provider
+	ONCELEAF_MODULE="$(CURDIR)/$(FRONT)" $(GO) test -count=1 -timeout 20m ./softhsm-tests/clients
+
+# pkcs11-provider is in no package of Debian 12 itself.
+provider:
+	softhsm-tests/clients/provider
 
 check:
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt: $$unformatted"; exit 1; fi
@@ -141,8 +154,8 @@ race:
 # compiler.
 toolchains: deps daemon
 	mkdir -p build/clang build/musl
-	clang $(FRONT_CFLAGS) $(FRONT_LDFLAGS) -o build/clang/libonceleaf.so cgo/front/*.c
-	musl-gcc $(FRONT_CFLAGS) $(FRONT_LDFLAGS) -o build/musl/libonceleaf.so cgo/front/*.c
+	clang $(FRONT_CFLAGS) $(FRONT_LDFLAGS) -o build/clang/libonceleaf.so $(FRONT_SOURCES)
+	musl-gcc $(FRONT_CFLAGS) $(FRONT_LDFLAGS) -o build/musl/libonceleaf.so $(FRONT_SOURCES)
 	ONCELEAF_CC=clang ONCELEAF_MODULE="$(CURDIR)/build/clang/libonceleaf.so" ONCELEAF_DAEMON="$(CURDIR)/$(DAEMON)" \
 		$(GO) test -count=1 -run '^TestHost(Buffers|Arguments)$$' ./softhsm-tests
 	ONCELEAF_CC=musl-gcc ONCELEAF_MODULE="$(CURDIR)/build/musl/libonceleaf.so" ONCELEAF_DAEMON="$(CURDIR)/$(DAEMON)" \
@@ -153,7 +166,7 @@ toolchains: deps daemon
 sanitize: deps daemon
 	mkdir -p build/sanitize
 	$(FRONT_CC) $(FRONT_CFLAGS) -g -fsanitize=address,undefined -fno-sanitize-recover=all $(FRONT_LDFLAGS) \
-		-o build/sanitize/libonceleaf.so cgo/front/*.c
+		-o build/sanitize/libonceleaf.so $(FRONT_SOURCES)
 	ONCELEAF_MODULE="$(CURDIR)/build/sanitize/libonceleaf.so" ONCELEAF_DAEMON="$(CURDIR)/$(DAEMON)" \
 		ONCELEAF_SANITIZE=address,undefined $(GO) test -count=1 -run '^TestHost' ./softhsm-tests
 	$(GO) build -trimpath -asan -buildmode=c-shared -ldflags "$(LIBRARY_LDFLAGS)" -o build/sanitize/libonceleaf-embedded.so ./cgo/embedded

@@ -54,13 +54,17 @@ func (k *key) release() {
 // publish shows the present state. Two states of one generation are the same.
 func (k *key) publish() {
 	now := showing{live: k.live()}
-	if last := k.shown.Load(); last != nil && last.state.Generation == k.state.Generation {
+	last := k.shown.Load()
+	if last != nil && last.state.Generation == k.state.Generation {
 		now.state = last.state
 	} else {
 		state := k.state
 		now.state = &state
 	}
 	k.shown.Store(&now)
+	if last == nil || !last.state.sameObjects(now.state) {
+		k.ks.changes.Add(1)
+	}
 }
 
 // live is the number of message leaves in memory that nobody used yet.

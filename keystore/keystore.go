@@ -47,7 +47,8 @@ type Keystore struct {
 	resting bool         // locking is under way: secrets are sealed, not opened
 	keys    map[Identity]*key
 
-	quarantined atomic.Bool // the store went back, or this process with it: nothing is signed or changed any more
+	changes     atomic.Uint64 // see Changes
+	quarantined atomic.Bool   // the store went back, or this process with it: nothing is signed or changed any more
 	damaged     []error
 }
 

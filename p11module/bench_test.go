@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 
@@ -11,6 +12,9 @@ import (
 	"github.com/onceleaf/onceleaf/lms"
 	"github.com/onceleaf/onceleaf/token"
 )
+
+// profiles is the number of profile objects of a token.
+const profiles = 2
 
 const (
 	soPIN   = "so-pin-1"
@@ -203,7 +207,16 @@ func (b *bench) remaining(h ck.SessionHandle, key ck.ObjectHandle) uint64 {
 	return readUlong(b.value(h, key, ck.CKA_HSS_KEYS_REMAINING))
 }
 
+// find finds objects, but for the profiles that every token has.
 func (b *bench) find(h ck.SessionHandle, template ...Attribute) []ck.ObjectHandle {
+	b.Helper()
+	profile := func(object ck.ObjectHandle) bool {
+		return readUlong(b.value(h, object, ck.CKA_CLASS)) == uint64(ck.CKO_PROFILE)
+	}
+	return slices.DeleteFunc(b.findAll(h, template...), profile)
+}
+
+func (b *bench) findAll(h ck.SessionHandle, template ...Attribute) []ck.ObjectHandle {
 	b.Helper()
 	b.must(b.m.FindObjectsInit(h, template))
 	objects, rv := b.m.FindObjects(h, 1000)

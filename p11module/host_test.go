@@ -75,9 +75,14 @@ func TestApplications(t *testing.T) {
 	if found := b.find(h); len(found) != 1 || !bytes.Equal(b.value(h, found[0], ck.CKA_VALUE), a.value(h, pub, ck.CKA_VALUE)) {
 		t.Errorf("found %v, want the public key of the token alone", found)
 	}
+	if everything := b.findAll(h); len(everything) != 1+profiles {
+		t.Errorf("found %v, want the public key and the profiles", everything)
+	}
 	for _, key := range []ck.ObjectHandle{priv, sessionKey} {
-		b.want(ck.CKR_KEY_HANDLE_INVALID, b.m.SignInit(h, hss, key))
-		b.want(ck.CKR_OBJECT_HANDLE_INVALID, b.m.DestroyObject(h, key+1))
+		if rv := b.m.SignInit(h, hss, key); rv == ck.CKR_OK {
+			t.Error("a handle of one application names a key for another")
+		}
+		b.want(ck.CKR_OBJECT_HANDLE_INVALID, b.m.DestroyObject(h, key+1+profiles))
 	}
 
 	a.must(a.m.SignInit(h, hss, priv))
@@ -307,7 +312,7 @@ func TestMemoryOfObjects(t *testing.T) {
 		t.Errorf("%d bytes are claimed, want %d", got, full-first)
 	}
 	a.must(a.m.FindObjectsInit(h, nil))
-	if got := total.Load(); got != full-first+4*handleSize {
+	if got := total.Load(); got != full-first+(4+profiles)*handleSize {
 		t.Errorf("%d bytes are claimed, want those of a search too", got)
 	}
 	a.must(a.m.CloseSession(h))
@@ -413,11 +418,13 @@ func TestTemplatesInTemplates(t *testing.T) {
 		}{
 			{[]Attribute{}, ck.CKR_OK},
 			{nil, ck.CKR_ATTRIBUTE_VALUE_INVALID},
-			{[]Attribute{{Type: ck.CKA_TOKEN, Value: truth(true)}}, ck.CKR_ATTRIBUTE_VALUE_INVALID},
+			{[]Attribute{{Type: ck.CKA_TOKEN, Value: truth(true)}}, ck.CKR_TEMPLATE_INCONSISTENT},
 		} {
 			public, private := templates(false, "key", h5w8)
 			_, key, rv := b.m.GenerateKeyPair(h, generation, public, append(private, Attribute{Type: attribute, Nested: c.nested}))
-			b.want(c.want, rv)
+			if rv != c.want {
+				t.Errorf("%s, %v: %s, want %s", attribute, c.nested, rv.Error(), c.want.Error())
+			}
 			if rv != ck.CKR_OK {
 				continue
 			}

@@ -92,7 +92,7 @@ func TestGenerateNeeds(t *testing.T) {
 	public, private = templates(true, "key", h5w8)
 	_, _, rv = b.m.GenerateKeyPair(rw, Mechanism{Type: ck.CKM_HSS_KEY_PAIR_GEN, Parameter: []byte{1}}, public, private)
 	b.want(ck.CKR_MECHANISM_PARAM_INVALID, rv)
-	for _, mechanism := range []ck.MechanismType{ck.CKM_HSS, ck.CKM_RSA_PKCS_KEY_PAIR_GEN, ck.CKM_XMSS_KEY_PAIR_GEN} {
+	for _, mechanism := range []ck.MechanismType{ck.CKM_HSS, ck.CKM_AES_KEY_GEN, ck.CKM_XMSS_KEY_PAIR_GEN} {
 		_, _, rv = b.m.GenerateKeyPair(rw, Mechanism{Type: mechanism}, public, private)
 		b.want(ck.CKR_MECHANISM_INVALID, rv)
 	}

@@ -1,8 +1,12 @@
 // Package p11module is PKCS#11 in Go terms: one method per C_ function, with sessions, handles, operations in progress,
 // buffer rules and results. It has no C in it; the boundary to C only converts.
 //
-// The files follow the chapters of the standard: general, slots, sessions, objects, signing, verifying, keys,
-// wrapping, random. errors.go has the one table from an error to a CK_RV.
+// The files follow the chapters of the standard: general, slots, sessions, objects, encrypting, messages, digesting,
+// signing, verifying, keys, wrapping, random. errors.go has the one table from an error to a CK_RV.
+//
+// operations.go has the one machine for all operations: what begins and ends them, how a call fits what came before, and
+// the rules for buffers. What an operation does is its engine's business (engines.go); keys, rights and objects are
+// package token's, and algorithms package mechanism's.
 //
 // A Module is one application. Alone in its process it opens the token directory itself; in a daemon each client has a
 // Module of its own on one Host, with its own login, sessions, session objects, handles and operations.

@@ -5,35 +5,36 @@ import (
 	"github.com/onceleaf/onceleaf/token"
 )
 
-// CreateObject is C_CreateObject: HSS public keys and transfer requests.
+// CreateObject is C_CreateObject. HSS private keys are not created from values.
 func (m *Module) CreateObject(h ck.SessionHandle, template []Attribute) (object ck.ObjectHandle, rv ck.RV) {
-	rv = m.runInSession("C_CreateObject", h, func(l *library, s *session) error {
-		id, err := s.seat.Create(s.asker(), fromApplication(template))
+	return m.makeObject("C_CreateObject", h, func(_ *library, s *session) (token.ObjectID, error) {
+		return s.seat.Create(s.asker(), fromApplication(template))
+	})
+}
+
+// CopyObject is C_CopyObject. HSS private keys and whatever else is not CKA_COPYABLE: CKR_ACTION_PROHIBITED.
+func (m *Module) CopyObject(h ck.SessionHandle, object ck.ObjectHandle,
+	template []Attribute) (made ck.ObjectHandle, rv ck.RV) {
+	return m.makeObject("C_CopyObject", h, func(l *library, s *session) (token.ObjectID, error) {
+		id, err := l.handles.object(s, object, ck.CKR_OBJECT_HANDLE_INVALID)
+		if err != nil {
+			return "", err
+		}
+		return s.seat.Copy(s.asker(), id, fromApplication(template))
+	})
+}
+
+// makeObject does what makes one object, and gives it a handle.
+func (m *Module) makeObject(function string, h ck.SessionHandle, work func(*library, *session) (token.ObjectID,
+	error)) (object ck.ObjectHandle, rv ck.RV) {
+	rv = m.runInSession(function, h, func(l *library, s *session) error {
+		id, err := work(l, s)
 		if err == nil {
 			object = l.handles.of(s, id)
 		}
 		return err
 	})
 	return object, rv
-}
-
-// CopyObject is C_CopyObject. Nothing is copied: CKR_ACTION_PROHIBITED for what is not copyable, which every private
-// key is, else CKR_FUNCTION_NOT_SUPPORTED.
-func (m *Module) CopyObject(h ck.SessionHandle, object ck.ObjectHandle, _ []Attribute) (ck.ObjectHandle, ck.RV) {
-	return 0, m.runInSession("C_CopyObject", h, func(l *library, s *session) error {
-		id, err := l.handles.object(s, object, ck.CKR_OBJECT_HANDLE_INVALID)
-		if err != nil {
-			return err
-		}
-		copyable, err := s.seat.Read(id, []ck.AttributeType{ck.CKA_COPYABLE})
-		if err != nil {
-			return err
-		}
-		if string(copyable[0].Value) != string(token.Bool(true)) {
-			return ck.CKR_ACTION_PROHIBITED
-		}
-		return ck.CKR_FUNCTION_NOT_SUPPORTED
-	})
 }
 
 // DestroyObject is C_DestroyObject.
@@ -53,7 +54,8 @@ func (m *Module) DestroyObject(h ck.SessionHandle, object ck.ObjectHandle) ck.RV
 
 // GetAttributeValue is C_GetAttributeValue. Every query is answered, whatever the others gave; the result is that of
 // the first one that went wrong.
-func (m *Module) GetAttributeValue(h ck.SessionHandle, object ck.ObjectHandle, queries []AttributeQuery) (results []AttributeResult, rv ck.RV) {
+func (m *Module) GetAttributeValue(h ck.SessionHandle, object ck.ObjectHandle,
+	queries []AttributeQuery) (results []AttributeResult, rv ck.RV) {
 	rv = m.runInSession("C_GetAttributeValue", h, func(l *library, s *session) error {
 		id, err := l.handles.object(s, object, ck.CKR_OBJECT_HANDLE_INVALID)
 		if err != nil {
@@ -80,14 +82,21 @@ func (m *Module) GetAttributeValue(h ck.SessionHandle, object ck.ObjectHandle, q
 
 // fill answers one query.
 func (r *AttributeResult) fill(q AttributeQuery, reading token.Reading) error {
-	r.Length = ck.UNAVAILABLE
+	r.Type, r.Length = q.Type, ck.UNAVAILABLE
 	if q.Nested != nil {
-		r.Nested = make([]AttributeResult, len(q.Nested)) // no template here has an entry: nothing is written into them
+		r.Nested = make([]AttributeResult, len(q.Nested))
+		for i, entry := range q.Nested {
+			r.Nested[i].Type = entry.Type
+		}
+	}
+	if reading.Err != nil {
+		return reading.Err
+	}
+	if kind, _ := q.Type.Kind(); kind == ck.KindTemplate {
+		return r.fillTemplate(q, reading.Value)
 	}
 	length := uint64(len(reading.Value))
 	switch {
-	case reading.Err != nil:
-		return reading.Err
 	case q.Query:
 		r.Length = length
 	case q.Room < length:
@@ -96,6 +105,33 @@ func (r *AttributeResult) fill(q AttributeQuery, reading token.Reading) error {
 		r.Value, r.Length = swapUlongs(q.Type, reading.Value), length
 	}
 	return nil
+}
+
+// attributeSize is the size of a CK_ATTRIBUTE in bytes.
+const attributeSize = 24
+
+// fillTemplate answers a query for an attribute that is a template: entry by entry, each in the place that the application
+// has for it. Places that are left over stay without a value.
+func (r *AttributeResult) fillTemplate(q AttributeQuery, value []byte) (err error) {
+	entries, err := token.DecodeTemplate(value)
+	if err != nil {
+		return err
+	}
+	if !q.Query && len(q.Nested) < len(entries) {
+		return ck.CKR_BUFFER_TOO_SMALL
+	}
+	r.Length = attributeSize * uint64(len(entries))
+	if q.Query {
+		return nil
+	}
+	for i, entry := range entries {
+		place := q.Nested[i]
+		place.Type = entry.Type // the application does not have to know it
+		if wrong := r.Nested[i].fill(place, token.Reading{Value: entry.Value}); err == nil {
+			err = wrong
+		}
+	}
+	return err
 }
 
 // SetAttributeValue is C_SetAttributeValue: all of the template or nothing.
@@ -144,6 +180,9 @@ func (m *Module) FindObjectsInit(h ck.SessionHandle, template []Attribute) ck.RV
 		defer s.mu.Unlock()
 		if s.search != nil {
 			return ck.CKR_OPERATION_ACTIVE
+		}
+		if s.closed {
+			return ck.CKR_SESSION_HANDLE_INVALID
 		}
 		ids := s.seat.Find(fromApplication(template))
 		found := &search{memory: l.memory, claimed: handleSize * int64(len(ids))}

@@ -93,7 +93,7 @@ func TestFindObjects(t *testing.T) {
 		{"by levels", []Attribute{{Type: ck.CKA_HSS_LMS_TYPES, Value: ulongs(5)}}, []ck.ObjectHandle{priv, sessionPriv}},
 		{"another label", []Attribute{{Type: ck.CKA_LABEL, Value: []byte("other")}}, nil},
 		{"vendor class", []Attribute{class(0xCE534353)}, nil},
-		{"profiles", []Attribute{class(ck.CKO_PROFILE)}, nil},
+		{"another class", []Attribute{class(ck.CKO_DATA)}, nil},
 		{"unknown attribute", []Attribute{{Type: 0xCE534351}}, nil},
 		{"attribute of other keys", []Attribute{{Type: ck.CKA_MODULUS, Value: nil}}, nil},
 		{"secret attribute", []Attribute{class(ck.CKO_PRIVATE_KEY), {Type: ck.CKA_VALUE, Value: nil}}, nil},
@@ -159,8 +159,11 @@ func TestCopyObject(t *testing.T) {
 	pub, priv := b.generate(h, true, h5w8)
 	_, rv := b.m.CopyObject(h, priv, nil)
 	b.want(ck.CKR_ACTION_PROHIBITED, rv)
-	_, rv = b.m.CopyObject(h, pub, nil)
-	b.want(ck.CKR_FUNCTION_NOT_SUPPORTED, rv)
+	copied, rv := b.m.CopyObject(h, pub, []Attribute{{Type: ck.CKA_LABEL, Value: []byte("copy")}, {Type: ck.CKA_TOKEN, Value: truth(false)}})
+	b.must(rv)
+	if got := b.value(h, copied, ck.CKA_LABEL); string(got) != "copy" || copied == pub {
+		t.Errorf("handle %d, label %q", copied, got)
+	}
 	_, rv = b.m.CopyObject(h, 99, nil)
 	b.want(ck.CKR_OBJECT_HANDLE_INVALID, rv)
 }

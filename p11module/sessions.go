@@ -1,6 +1,7 @@
 package p11module
 
 import (
+	"fmt"
 	"sync"
 
 	"github.com/onceleaf/onceleaf/internal/ck"
@@ -14,10 +15,11 @@ type session struct {
 	seat      *token.Seat
 	readWrite bool
 
-	mu     sync.Mutex // guards what follows; not held while a signature is made
-	sign   *signing
-	verify *verifying
-	search *search
+	mu         sync.Mutex // guards what follows; not held while an HSS signature is made
+	operations [kinds]*operation
+	waiting    *operation // the last one that began and waits for the PIN
+	search     *search
+	closed     bool
 }
 
 // asker is the session as package token knows it.
@@ -181,7 +183,7 @@ func (l *library) closeSession(s *session) {
 	l.mu.Lock()
 	delete(l.sessions, s.handle)
 	l.mu.Unlock()
-	s.cancel(everyOperation)
+	s.close()
 	l.handles.drop(s.slot, s.seat.EndSession(uint64(s.handle))...)
 	if len(l.sessionsOf(s.slot)) == 0 {
 		s.seat.LogoutIfAny()
@@ -236,18 +238,27 @@ func (s *session) state() uint64 {
 
 // Login is C_Login; user is one of ck.CKU_*.
 func (m *Module) Login(h ck.SessionHandle, user uint64, pin []byte) ck.RV {
-	return m.runInSession("C_Login", h, func(l *library, s *session) error {
-		switch ck.UserType(user) {
-		case ck.CKU_SO, ck.CKU_USER:
-		case ck.CKU_CONTEXT_SPECIFIC:
-			return ck.CKR_OPERATION_NOT_INITIALIZED // no key here is CKA_ALWAYS_AUTHENTICATE
-		default:
+	return m.loginAs("C_Login", h, user, pin)
+}
+
+// LoginUser is C_LoginUser. A token has one user and one SO, so their names say nothing more.
+func (m *Module) LoginUser(h ck.SessionHandle, user uint64, pin, _ []byte) ck.RV {
+	return m.loginAs("C_LoginUser", h, user, pin)
+}
+
+func (m *Module) loginAs(function string, h ck.SessionHandle, user uint64, pin []byte) ck.RV {
+	return m.runInSession(function, h, func(l *library, s *session) error {
+		who := ck.UserType(user)
+		if who != ck.CKU_SO && who != ck.CKU_USER && who != ck.CKU_CONTEXT_SPECIFIC {
 			return ck.CKR_USER_TYPE_INVALID
 		}
 		if pin == nil {
 			return ck.CKR_ARGUMENTS_BAD // there is no PIN pad to read it from
 		}
-		return l.login(s, ck.UserType(user), pin)
+		if who == ck.CKU_CONTEXT_SPECIFIC {
+			return l.authenticate(s, pin)
+		}
+		return l.login(s, who, pin)
 	})
 }
 
@@ -263,7 +274,44 @@ func (l *library) login(s *session, user ck.UserType, pin []byte) error {
 	return s.seat.Login(user, pin)
 }
 
-// Logout is C_Logout. Handles of private objects end, and so do all operations of the slot's sessions.
+// errAuthenticate is the answer of a key that is CKA_ALWAYS_AUTHENTICATE.
+var errAuthenticate = fmt.Errorf("%w: the key wants the PIN before each use (CKU_CONTEXT_SPECIFIC)", ck.CKR_USER_NOT_LOGGED_IN)
+
+// authenticate is C_Login with CKU_CONTEXT_SPECIFIC: it frees the operation that began last of those that wait for it. A
+// wrong PIN leaves it waiting.
+func (l *library) authenticate(s *session, pin []byte) error {
+	op := s.waitingOperation()
+	if op == nil {
+		return ck.CKR_OPERATION_NOT_INITIALIZED
+	}
+	done, err := l.pinTurn(s)
+	if err != nil {
+		return err
+	}
+	defer done()
+	if err := s.seat.Authenticate(pin); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	op.waits = false
+	return nil
+}
+
+// waitingOperation is the one that waits for the PIN, nil if none does.
+func (s *session) waitingOperation() *operation {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, op := range s.operations {
+		if op != nil && op == s.waiting && op.waits {
+			return op
+		}
+	}
+	return nil
+}
+
+// Logout is C_Logout. Handles of private objects end, and so do the operations with private keys in the slot's sessions,
+// and searches.
 func (m *Module) Logout(h ck.SessionHandle) ck.RV {
 	return m.runInSession("C_Logout", h, func(l *library, s *session) error {
 		gate := l.gate(s.slot)
@@ -274,7 +322,7 @@ func (m *Module) Logout(h ck.SessionHandle) ck.RV {
 		}
 		err := s.seat.Logout() // first: until then a search could give out handles anew
 		for _, other := range l.sessionsOf(s.slot) {
-			other.cancel(everyOperation)
+			other.cancelPrivate()
 		}
 		l.handles.dropSlot(s.slot, true)
 		return err
@@ -307,27 +355,10 @@ func (m *Module) BadArguments(h ck.SessionHandle, flags uint64) ck.RV {
 	})
 }
 
-// everyOperation are the operations that a session here can have in progress.
-const everyOperation = ck.CKF_SIGN | ck.CKF_VERIFY | ck.CKF_FIND_OBJECTS
-
-func (s *session) cancel(operations uint64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if operations&ck.CKF_SIGN != 0 {
-		s.endSigning()
-	}
-	if operations&ck.CKF_VERIFY != 0 {
-		s.endVerifying()
-	}
-	if operations&ck.CKF_FIND_OBJECTS != 0 {
-		s.endSearch()
-	}
-}
-
 // leave is the end of the application. No call is under way.
 func (l *library) leave() {
 	for _, s := range l.sessions {
-		s.cancel(everyOperation)
+		s.close()
 	}
 	for _, seat := range l.seats {
 		seat.Close()

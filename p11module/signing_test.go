@@ -169,7 +169,8 @@ func TestSignInitChecks(t *testing.T) {
 		{"a transfer key", hss, transfer, ck.CKR_KEY_TYPE_INCONSISTENT},
 		{"CKA_SIGN is FALSE", hss, mute, ck.CKR_KEY_FUNCTION_NOT_PERMITTED},
 		{"not an allowed mechanism", hss, other, ck.CKR_MECHANISM_INVALID},
-		{"another mechanism", Mechanism{Type: ck.CKM_RSA_PKCS}, priv, ck.CKR_MECHANISM_INVALID},
+		{"a mechanism of other keys", Mechanism{Type: ck.CKM_RSA_PKCS}, priv, ck.CKR_KEY_TYPE_INCONSISTENT},
+		{"another mechanism", Mechanism{Type: ck.CKM_XMSS}, priv, ck.CKR_MECHANISM_INVALID},
 		{"a mechanism that does not sign", Mechanism{Type: ck.CKM_HSS_KEY_PAIR_GEN}, priv, ck.CKR_MECHANISM_INVALID},
 		{"a parameter", Mechanism{Type: ck.CKM_HSS, Parameter: []byte{1}}, priv, ck.CKR_MECHANISM_PARAM_INVALID},
 		{"all in order", hss, priv, ck.CKR_OK},
@@ -434,7 +435,8 @@ func TestVerifyOperation(t *testing.T) {
 	b.want(ck.CKR_OPERATION_NOT_INITIALIZED, b.m.VerifyFinal(h, nil))
 	b.want(ck.CKR_KEY_TYPE_INCONSISTENT, b.m.VerifyInit(h, hss, priv))
 	b.want(ck.CKR_KEY_HANDLE_INVALID, b.m.VerifyInit(h, hss, 99))
-	b.want(ck.CKR_MECHANISM_INVALID, b.m.VerifyInit(h, Mechanism{Type: ck.CKM_ECDSA}, pub))
+	b.want(ck.CKR_MECHANISM_INVALID, b.m.VerifyInit(h, Mechanism{Type: ck.CKM_XMSS}, pub))
+	b.want(ck.CKR_KEY_TYPE_INCONSISTENT, b.m.VerifyInit(h, Mechanism{Type: ck.CKM_ECDSA}, pub))
 	b.want(ck.CKR_MECHANISM_PARAM_INVALID, b.m.VerifyInit(h, Mechanism{Type: ck.CKM_HSS, Parameter: []byte{0}}, pub))
 
 	b.must(b.m.VerifyInit(h, hss, pub))

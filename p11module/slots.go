@@ -64,7 +64,7 @@ func (m *Module) GetMechanismList(slot ck.SlotID) (list []ck.MechanismType, rv c
 	return list, rv
 }
 
-// GetMechanismInfo is C_GetMechanismInfo. No mechanism here has key sizes.
+// GetMechanismInfo is C_GetMechanismInfo.
 func (m *Module) GetMechanismInfo(slot ck.SlotID, mechanism ck.MechanismType) (info MechanismInfo, rv ck.RV) {
 	rv = m.run("C_GetMechanismInfo", func(l *library) error {
 		if err := l.host.device.Has(slot); err != nil {
@@ -72,7 +72,7 @@ func (m *Module) GetMechanismInfo(slot ck.SlotID, mechanism ck.MechanismType) (i
 		}
 		for _, offered := range token.Mechanisms() {
 			if offered.Type == mechanism {
-				info = MechanismInfo{Flags: offered.Flags}
+				info = MechanismInfo{offered.MinKeySize, offered.MaxKeySize, offered.Flags}
 				return nil
 			}
 		}

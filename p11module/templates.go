@@ -1,7 +1,6 @@
 package p11module
 
 import (
-	"encoding/binary"
 	"slices"
 
 	"github.com/onceleaf/onceleaf/internal/ck"
@@ -33,31 +32,11 @@ func fromApplication(template []Attribute) []token.Attribute {
 	return converted
 }
 
-// templateValue is an attribute that is a template as package token knows it: empty or not. It keeps none that is not
-// empty, and refuses it by its length.
+// templateValue is an attribute that is a template in the form of package token. What came with a length that no template
+// has gets a value that none has.
 func templateValue(nested []Attribute) []byte {
-	if nested != nil && len(nested) == 0 {
-		return nil
+	if nested == nil {
+		return make([]byte, 1)
 	}
-	return make([]byte, 1)
-}
-
-// noParameter refuses a mechanism that came with a parameter.
-func (m Mechanism) noParameter() error {
-	if len(m.Parameter) != 0 || m.Struct != nil || m.Misfit {
-		return ck.CKR_MECHANISM_PARAM_INVALID
-	}
-	return nil
-}
-
-// ulongParameter is a parameter that is a CK_ULONG, or absent.
-func (m Mechanism) ulongParameter() (n uint64, given bool, err error) {
-	switch {
-	case m.Struct != nil || m.Misfit:
-	case len(m.Parameter) == 0:
-		return 0, false, nil
-	case len(m.Parameter) == 8:
-		return binary.LittleEndian.Uint64(m.Parameter), true, nil
-	}
-	return 0, false, ck.CKR_MECHANISM_PARAM_INVALID
+	return token.EncodeTemplate(fromApplication(nested))
 }

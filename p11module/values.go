@@ -54,13 +54,26 @@ type Attribute struct {
 	Nested []Attribute
 }
 
-// Mechanism is CK_MECHANISM. Of Parameter, Struct and Misfit at most one is set; none when the application gave no
-// parameter.
-type Mechanism struct {
-	Type      ck.MechanismType
-	Parameter []byte // as it stands in memory, for mechanisms whose parameter holds no pointer
-	Struct    any    // a pointer to one of the parameter structures
-	Misfit    bool   // the parameter has a length that none of this mechanism's has
+// Mechanism is CK_MECHANISM.
+type Mechanism = ck.Mechanism
+
+// MessageParameter is what came as the parameter of a message function: nothing, a structure, or something of a length
+// that no structure has.
+type MessageParameter struct {
+	GCM    *ck.GCMMessage
+	Misfit bool
+}
+
+// MessageOutput is what an encryption puts into the application's parameter; nil leaves a part alone.
+type MessageOutput struct{ IV, Tag []byte }
+
+// AsyncData is CK_ASYNC_DATA. Value is nil for a length query.
+type AsyncData struct {
+	Version    uint64
+	Value      []byte
+	Length     uint64
+	Object     ck.ObjectHandle
+	Additional ck.ObjectHandle
 }
 
 // Output is the application's output buffer: Query when its pointer is NULL, else Room bytes.
@@ -79,8 +92,9 @@ type AttributeQuery struct {
 
 // AttributeResult answers one AttributeQuery. Value is nil when nothing is to be copied (a length query, or an
 // attribute that cannot be given); Length is the new ulValueLen, ck.UNAVAILABLE when the value cannot be given. Nested
-// is nil exactly if that of the query is.
+// is nil exactly if that of the query is, has as many entries as that otherwise, and their Type says what they are.
 type AttributeResult struct {
+	Type   ck.AttributeType
 	Value  []byte
 	Length uint64
 	Nested []AttributeResult
@@ -93,6 +107,5 @@ type InitializeArgs struct {
 	Reserved  bool // pReserved is not NULL
 }
 
-// MaxPart bounds the data of one call: C_Sign, C_Verify and their Update functions, in bytes. More is
-// CKR_DATA_LEN_RANGE and ends the operation.
+// MaxPart bounds the data that one call gives to an operation, in bytes. More is CKR_DATA_LEN_RANGE and ends the operation.
 const MaxPart = 64 << 20

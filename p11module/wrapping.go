@@ -5,42 +5,61 @@ import (
 	"github.com/onceleaf/onceleaf/token"
 )
 
-// WrapKey is C_WrapKey with CKM_ONCELEAF_PARTITION, which gives leaves of an HSS private key to the destination of a
-// transfer request. A length query and a buffer that is too small give nothing, and the same request again gives the
-// same capsule. With any other mechanism a private key is CKR_KEY_UNEXTRACTABLE.
-func (m *Module) WrapKey(h ck.SessionHandle, mechanism Mechanism, wrapping, key ck.ObjectHandle, out Output) (wrapped []byte, length uint64, rv ck.RV) {
+// WrapKey is C_WrapKey. With CKM_ONCELEAF_PARTITION it gives leaves of an HSS private key to the destination of a transfer
+// request: a length query and a buffer that is too small give nothing, and the same request again gives the same capsule.
+// With any other mechanism such a key is CKR_KEY_UNEXTRACTABLE.
+func (m *Module) WrapKey(h ck.SessionHandle, with Mechanism, wrapping, key ck.ObjectHandle,
+	out Output) (wrapped []byte, length uint64, rv ck.RV) {
 	rv = m.runInSession("C_WrapKey", h, func(l *library, s *session) error {
-		giving, err := l.giving(s, mechanism, wrapping, key)
+		keyID, err := l.handles.object(s, key, ck.CKR_KEY_HANDLE_INVALID)
 		if err != nil {
 			return err
 		}
-		wrapped, length, err = l.give(giving, out)
+		wrappingID, err := l.handles.object(s, wrapping, ck.CKR_WRAPPING_KEY_HANDLE_INVALID)
+		if err != nil {
+			return err
+		}
+		if with.Type == ck.CKM_ONCELEAF_PARTITION {
+			wrapped, length, err = l.partition(s, with, wrappingID, keyID, out)
+		} else {
+			wrapped, length, err = wrap(s, with, wrappingID, keyID, out)
+		}
 		return err
 	})
 	return wrapped, length, rv
 }
 
-// giving checks the arguments of C_WrapKey.
-func (l *library) giving(s *session, mechanism Mechanism, wrapping, key ck.ObjectHandle) (*token.Giving, error) {
-	keyID, err := l.handles.object(s, key, ck.CKR_KEY_HANDLE_INVALID)
-	if err != nil {
-		return nil, err
+// wrap wraps a key. The size that is known before may be more than comes out.
+func wrap(s *session, with Mechanism, wrapping, key token.ObjectID, out Output) ([]byte, uint64, error) {
+	if out.Query {
+		size, err := s.seat.WrappedSize(with, wrapping, key)
+		return nil, uint64(max(size, 0)), err
 	}
-	if mechanism.Type != ck.CKM_ONCELEAF_PARTITION {
-		return nil, s.seat.RefuseWrap(keyID, mechanism.Type)
-	}
-	count, given, err := mechanism.ulongParameter()
+	wrapped, err := s.seat.Wrap(s.asker(), with, wrapping, key)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
+	}
+	if length := uint64(len(wrapped)); length > out.Room {
+		return nil, length, ck.CKR_BUFFER_TOO_SMALL
+	}
+	return wrapped, uint64(len(wrapped)), nil
+}
+
+// partition gives leaves away.
+func (l *library) partition(s *session, with Mechanism, request, key token.ObjectID, out Output) ([]byte,
+	uint64, error) {
+	count, given, err := with.UlongParameter()
+	if err != nil {
+		return nil, 0, err
 	}
 	if given && count == 0 {
-		return nil, ck.CKR_MECHANISM_PARAM_INVALID
+		return nil, 0, ck.CKR_MECHANISM_PARAM_INVALID
 	}
-	requestID, err := l.handles.object(s, wrapping, ck.CKR_WRAPPING_KEY_HANDLE_INVALID)
+	giving, err := s.seat.Giving(s.asker(), request, key, count)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	return s.seat.Giving(s.asker(), requestID, keyID, count)
+	return l.give(giving, out)
 }
 
 // give gives the leaves if there is room for the capsule.
@@ -67,35 +86,35 @@ func (l *library) give(g *token.Giving, out Output) ([]byte, uint64, error) {
 	return capsule, uint64(len(capsule)), nil
 }
 
-// UnwrapKey is C_UnwrapKey with CKM_ONCELEAF_PARTITION, which takes a capsule in at the destination, or with
-// CKM_ONCELEAF_RECEIPT, which takes the receipt in at the source; then key is the HSS private key itself, the template
-// has no meaning, and the handle that comes back is that of key.
-func (m *Module) UnwrapKey(h ck.SessionHandle, mechanism Mechanism, unwrapping ck.ObjectHandle, wrapped []byte, template []Attribute) (key ck.ObjectHandle, rv ck.RV) {
-	rv = m.runInSession("C_UnwrapKey", h, func(l *library, s *session) error {
-		return l.inTurn(func() error {
-			id, err := l.unwrap(s, mechanism, unwrapping, wrapped, fromApplication(template))
-			if err == nil {
-				key = l.handles.of(s, id)
-			}
+// UnwrapKey is C_UnwrapKey. CKM_ONCELEAF_PARTITION takes a capsule in at the destination, CKM_ONCELEAF_RECEIPT the receipt
+// at the source; then unwrapping is the HSS private key itself, the template has no meaning, and the handle that comes back
+// is that of unwrapping.
+func (m *Module) UnwrapKey(h ck.SessionHandle, with Mechanism, unwrapping ck.ObjectHandle, wrapped []byte,
+	template []Attribute) (key ck.ObjectHandle, rv ck.RV) {
+	return m.makeObject("C_UnwrapKey", h, func(l *library, s *session) (made token.ObjectID, err error) {
+		err = l.inTurn(func() error {
+			made, err = l.unwrap(s, with, unwrapping, wrapped, fromApplication(template))
 			return err
 		})
+		return made, err
 	})
-	return key, rv
 }
 
-func (l *library) unwrap(s *session, mechanism Mechanism, unwrapping ck.ObjectHandle, wrapped []byte, template []token.Attribute) (token.ObjectID, error) {
-	if mechanism.Type != ck.CKM_ONCELEAF_PARTITION && mechanism.Type != ck.CKM_ONCELEAF_RECEIPT {
-		return "", ck.CKR_MECHANISM_INVALID
-	}
-	if err := mechanism.noParameter(); err != nil {
-		return "", err
+func (l *library) unwrap(s *session, with Mechanism, unwrapping ck.ObjectHandle, wrapped []byte,
+	template []token.Attribute) (token.ObjectID, error) {
+	own := with.Type == ck.CKM_ONCELEAF_PARTITION || with.Type == ck.CKM_ONCELEAF_RECEIPT
+	if own && with.NoParameter() != nil {
+		return "", ck.CKR_MECHANISM_PARAM_INVALID
 	}
 	id, err := l.handles.object(s, unwrapping, ck.CKR_UNWRAPPING_KEY_HANDLE_INVALID)
 	if err != nil {
 		return "", err
 	}
-	if mechanism.Type == ck.CKM_ONCELEAF_RECEIPT {
+	switch with.Type {
+	case ck.CKM_ONCELEAF_RECEIPT:
 		return id, s.seat.Acknowledge(s.asker(), id, wrapped)
+	case ck.CKM_ONCELEAF_PARTITION:
+		return s.seat.Receive(l.ctx, s.asker(), id, wrapped, template)
 	}
-	return s.seat.Receive(l.ctx, s.asker(), id, wrapped, template)
+	return s.seat.Unwrap(s.asker(), with, id, wrapped, template)
 }

@@ -242,9 +242,9 @@ func TestWrapRefusals(t *testing.T) {
 		want          ck.RV
 	}{
 		{"another mechanism", Mechanism{Type: ck.CKM_AES_KEY_WRAP}, c.request, c.key, ck.CKR_KEY_UNEXTRACTABLE},
-		{"another mechanism, no wrapping key", Mechanism{Type: ck.CKM_AES_KEY_WRAP}, 0, plain, ck.CKR_KEY_UNEXTRACTABLE},
+		{"another mechanism, no wrapping key", Mechanism{Type: ck.CKM_AES_KEY_WRAP}, 0, plain, ck.CKR_WRAPPING_KEY_HANDLE_INVALID},
 		{"a mechanism that only unwraps", receipt, c.request, c.key, ck.CKR_KEY_UNEXTRACTABLE},
-		{"another mechanism, public key", Mechanism{Type: ck.CKM_AES_KEY_WRAP}, c.request, c.pub, ck.CKR_MECHANISM_INVALID},
+		{"another mechanism, public key", Mechanism{Type: ck.CKM_AES_KEY_WRAP}, c.request, c.pub, ck.CKR_KEY_NOT_WRAPPABLE},
 		{"not transferable", partition, c.request, plain, ck.CKR_KEY_UNEXTRACTABLE},
 		{"session key", partition, c.request, session, ck.CKR_KEY_UNEXTRACTABLE},
 		{"transfer key", partition, c.request, ownTransfer, ck.CKR_KEY_UNEXTRACTABLE},
@@ -332,7 +332,8 @@ func TestBadCapsules(t *testing.T) {
 	c.want(ck.CKR_WRAPPED_KEY_INVALID, second(c.m.UnwrapKey(c.destination, partition, newer, capsule, nil)))
 	c.want(ck.CKR_UNWRAPPING_KEY_HANDLE_INVALID, second(c.m.UnwrapKey(c.destination, partition, 99, capsule, nil)))
 	c.want(ck.CKR_UNWRAPPING_KEY_TYPE_INCONSISTENT, second(c.m.UnwrapKey(c.destination, partition, c.transferPublic, capsule, nil)))
-	c.want(ck.CKR_MECHANISM_INVALID, second(c.m.UnwrapKey(c.destination, Mechanism{Type: ck.CKM_AES_KEY_WRAP}, c.transfer, capsule, nil)))
+	c.want(ck.CKR_UNWRAPPING_KEY_TYPE_INCONSISTENT, second(c.m.UnwrapKey(c.destination, Mechanism{Type: ck.CKM_AES_KEY_WRAP}, c.transfer, capsule, nil)))
+	c.want(ck.CKR_MECHANISM_INVALID, second(c.m.UnwrapKey(c.destination, Mechanism{Type: ck.CKM_AES_CTR}, c.transfer, capsule, nil)))
 	c.want(ck.CKR_MECHANISM_PARAM_INVALID, second(c.m.UnwrapKey(c.destination, Mechanism{Type: ck.CKM_ONCELEAF_PARTITION, Parameter: []byte{1}}, c.transfer, capsule, nil)))
 	ro := c.open(1, false)
 	c.want(ck.CKR_SESSION_READ_ONLY, second(c.m.UnwrapKey(ro, partition, c.transfer, capsule, nil)))

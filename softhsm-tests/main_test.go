@@ -5,6 +5,7 @@
 // libonceleaf.so, which leaves everything to the daemon onceleafd; every test directory has a daemon of its own then.
 // ONCELEAF_MODULE names the library; without it the embedded one that `make build` leaves in build/ is taken. The few
 // tests that belong to one library alone are in the table below, and answers_test.go holds the two side by side.
+// The groups, group_*_test.go, are put to SoftHSM too (compare_test.go); docs/softhsm-differences.md has the differences.
 // ONCELEAF_CC is the compiler of the C programs, gcc without it, and ONCELEAF_SANITIZE (such as "address,undefined") its
 // -fsanitize, for a library built to match.
 package softhsmtests
@@ -43,6 +44,7 @@ var (
 
 func TestMain(m *testing.M) {
 	worker.Main()
+	beCrypto11()
 	flag.Parse()
 	path := os.Getenv("ONCELEAF_MODULE")
 	if path == "" {

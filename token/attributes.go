@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/onceleaf/onceleaf/internal/ck"
@@ -70,6 +71,12 @@ func (a Attributes) clone() Attributes {
 	return c
 }
 
+func (a Attributes) class() ck.ObjectClass { return ck.ObjectClass(a.ulong(ck.CKA_CLASS)) }
+func (a Attributes) keyType() ck.KeyType   { return ck.KeyType(a.ulong(ck.CKA_KEY_TYPE)) }
+
+// revealable reports whether the application may read the value of such a private or secret key.
+func (a Attributes) revealable() bool { return !a.bool(ck.CKA_SENSITIVE) && a.bool(ck.CKA_EXTRACTABLE) }
+
 // maxValue bounds one attribute value of a template, in bytes. Certificates' subjects fit, files do not.
 const maxValue = 64 << 10
 
@@ -96,10 +103,46 @@ func validForm(kind ck.Kind, value []byte) bool {
 	case ck.KindDate:
 		return len(value) == 0 || validDate(string(value))
 	case ck.KindTemplate:
-		return len(value) == 0 // no attribute arrays: they only matter for wrapping, which this token does its own way
+		return validTemplate(value)
 	default:
 		return len(value) <= maxValue
 	}
+}
+
+// validTemplate holds an attribute that is a template to its form: attributes that are known and valid, none of them a
+// template itself.
+func validTemplate(value []byte) bool {
+	nested, err := DecodeTemplate(value)
+	return err == nil && len(value) <= maxValue && !slices.ContainsFunc(nested, func(a Attribute) bool {
+		kind, _ := a.Type.Kind()
+		return kind == ck.KindTemplate || checkValue(a) != nil
+	})
+}
+
+// EncodeTemplate is the value of an attribute that is a template, such as CKA_UNWRAP_TEMPLATE. For each entry in order:
+// type (8 bytes) and length of the value (4 bytes), both big-endian, and the value.
+func EncodeTemplate(template []Attribute) []byte {
+	value := []byte{}
+	for _, a := range template {
+		value = binary.BigEndian.AppendUint64(value, uint64(a.Type))
+		value = binary.BigEndian.AppendUint32(value, uint32(len(a.Value)))
+		value = append(value, a.Value...)
+	}
+	return value
+}
+
+// DecodeTemplate is the reverse of EncodeTemplate. CKR_ATTRIBUTE_VALUE_INVALID.
+func DecodeTemplate(value []byte) (template []Attribute, err error) {
+	const head = 12
+	for len(value) > 0 {
+		if len(value) < head || uint64(len(value)-head) < uint64(binary.BigEndian.Uint32(value[8:])) {
+			return nil, refuse(ck.CKR_ATTRIBUTE_VALUE_INVALID, "a template that is cut off")
+		}
+		end := head + int(binary.BigEndian.Uint32(value[8:]))
+		template = append(template, Attribute{ck.AttributeType(binary.BigEndian.Uint64(value)), bytes.Clone(value[head:end])})
+		value = value[end:]
+	}
+	return template, nil
 }
 
 func validDate(date string) bool {

@@ -14,7 +14,7 @@ var (
 )
 
 // testConfig is a token directory of its own, with PINs that are quick to try.
-func testConfig(t *testing.T) Config {
+func testConfig(t testing.TB) Config {
 	t.Helper()
 	dir := t.TempDir()
 	c, err := LoadConfig(environment(map[string]string{"ONCELEAF_DIR": dir}))
@@ -30,7 +30,7 @@ func environment(values map[string]string) func(string) string {
 	return func(name string) string { return values[name] }
 }
 
-func openDevice(t *testing.T, c Config) (*Device, *bytes.Buffer) {
+func openDevice(t testing.TB, c Config) (*Device, *bytes.Buffer) {
 	t.Helper()
 	text := &bytes.Buffer{}
 	d, err := OpenDevice(c, slog.New(slog.NewTextHandler(text, nil)))
@@ -43,7 +43,7 @@ func openDevice(t *testing.T, c Config) (*Device, *bytes.Buffer) {
 
 // testToken is a token in slot 0 with both PINs.
 type testToken struct {
-	*testing.T
+	testing.TB
 	*Token
 	*Seat
 	config Config
@@ -51,14 +51,14 @@ type testToken struct {
 	last   uint64
 }
 
-func newTestToken(t *testing.T) *testToken {
+func newTestToken(t testing.TB) *testToken {
 	t.Helper()
 	c := testConfig(t)
 	d, _ := openDevice(t, c)
 	if err := d.InitToken(0, soPIN, "test token"); err != nil {
 		t.Fatal(err)
 	}
-	tk := &testToken{T: t, config: c, device: d}
+	tk := &testToken{TB: t, config: c, device: d}
 	tk.adopt()
 	tk.must(tk.Login(ck.CKU_SO, soPIN))
 	tk.must(tk.InitPIN(userPIN))
@@ -86,7 +86,7 @@ func (tk *testToken) must(err error) {
 func (tk *testToken) reopen() {
 	tk.Helper()
 	tk.must(tk.device.Close())
-	tk.device, _ = openDevice(tk.T, tk.config)
+	tk.device, _ = openDevice(tk.TB, tk.config)
 	tk.adopt()
 }
 

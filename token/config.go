@@ -23,6 +23,9 @@ import (
 //	level = "off"                    # off, error, warn, info or debug
 //	file = ""                        # empty: standard error
 //	format = "text"                  # or "json"
+//	[pin]
+//	passes = 1                       # of argon2id, over
+//	memory = 65536                   # KiB, for PINs that are set from now on
 //
 // and the tables [daemon] and [limits]. But for limits.tokens and limits.token_objects only the daemon and the library that
 // calls it look at these.
@@ -45,9 +48,9 @@ type Config struct {
 	// left whom it could serve.
 	Linger time.Duration `toml:"-"`
 
-	// KDF is the cost of trying one PIN, for PINs that are set from now on. It is not in the file: nobody but a test
-	// has a reason to lower it.
-	KDF KDF `toml:"-"`
+	// KDF is the cost of trying one PIN, for PINs that are set from now on. The file may raise it, and only a test has a
+	// reason to lower it.
+	KDF KDF `toml:"pin"`
 }
 
 // Duration is a time.Duration that is written as text, such as "5s".
@@ -177,5 +180,5 @@ func (c *Config) check() error {
 		return fmt.Errorf("log.format is %q: it is text or json", c.Log.Format)
 	}
 	_, err := logLevel(c.Log.Level)
-	return errors.Join(err, c.Daemon.check(), c.Limits.check())
+	return errors.Join(err, c.Daemon.check(), c.Limits.check(), c.KDF.check())
 }

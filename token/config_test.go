@@ -42,7 +42,7 @@ func TestLoadConfig(t *testing.T) {
 		{"relative XDG_CONFIG_HOME", map[string]string{"XDG_CONFIG_HOME": "xdg", "HOME": home + "/plain"}, func(c Config) bool { return c.Directory == "/plain" }},
 		{"defaults", map[string]string{"HOME": home}, func(c Config) bool {
 			return c.Directory == home+"/.local/share/onceleaf" && c.OwnerWait == Duration(250*time.Millisecond) &&
-				c.Sign.MaxMessage == 64<<20 && c.Log.Level == "off" && c.Log.File == "" && c.KDF == KDF{Time: 3, Memory: 65536, Threads: 4}
+				c.Sign.MaxMessage == 64<<20 && c.Log.Level == "off" && c.Log.File == "" && c.KDF == KDF{Time: 1, Memory: 65536, Threads: 4}
 		}},
 		{"XDG_DATA_HOME", map[string]string{"HOME": home, "XDG_DATA_HOME": "/data"}, func(c Config) bool { return c.Directory == "/data/onceleaf" }},
 		{"directory without home", map[string]string{"ONCELEAF_DIR": "/d"}, func(c Config) bool { return c.Directory == "/d" }},
@@ -101,10 +101,13 @@ tokens = 8
 token_objects = 9
 [log]
 format = "json"
+[pin]
+passes = 3
 `
 	want := Daemon{"/run/o.sock", "0640", "signers", []Account{"1000", "www"}, []Account{"100"}, Duration(time.Minute), 0, false, "/opt/onceleafd"}
 	c = load(full, map[string]string{})
-	if !reflect.DeepEqual(c.Daemon, want) || c.Limits != (Limits{1, 2, 3, 4, 5, 6, 7, 8, 9}) || c.Log.Format != "json" || c.SocketPath() != "/run/o.sock" {
+	if !reflect.DeepEqual(c.Daemon, want) || c.Limits != (Limits{1, 2, 3, 4, 5, 6, 7, 8, 9}) || c.Log.Format != "json" || c.SocketPath() != "/run/o.sock" ||
+		c.KDF != (KDF{3, 64 << 10, 4}) {
 		t.Errorf("%+v", c)
 	}
 	c = load("", map[string]string{"ONCELEAF_DIR": "/d", "ONCELEAF_SOCKET": "/s", "ONCELEAF_DAEMON": "/p", "ONCELEAF_AUTOSTART": "0"})
@@ -155,6 +158,9 @@ func TestConfigRefusals(t *testing.T) {
 		"[daemon]\nallow_uids = [1.5]":  "neither the name nor the number",
 		"[daemon]\nautostart = \"yes\"": "autostart",
 		"[daemon]\nautostrat = true":    "daemon.autostrat",
+		"[pin]\npasses = 0":             "pin.passes",
+		"[pin]\nmemory = 65535":         "pin.memory",
+		"[pin]\nmemory = 4194305":       "4194304",
 		"[limits]\nclients = 0":         "limits.clients",
 		"[limits]\ntotal_memory = -1":   "limits.total_memory",
 		"linger = \"1s\"":               "linger",

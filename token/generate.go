@@ -1,15 +1,169 @@
 package token
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"maps"
 	"math"
+	"slices"
 
 	"github.com/onceleaf/onceleaf/internal/ck"
 	"github.com/onceleaf/onceleaf/keystore"
 	"github.com/onceleaf/onceleaf/lms"
+	"github.com/onceleaf/onceleaf/mechanism"
 )
+
+// GenerateKey is C_GenerateKey: a secret key. CKR_MECHANISM_INVALID, CKR_MECHANISM_PARAM_INVALID, CKR_KEY_SIZE_RANGE,
+// and what a template can be refused for.
+func (seat *Seat) GenerateKey(s Session, m ck.Mechanism, template []Attribute) (ObjectID, error) {
+	keyType, err := keyTypeOf(m, ck.CKF_GENERATE, template)
+	if err != nil {
+		return "", err
+	}
+	p, err := seat.plan(s, generate, ck.CKO_SECRET_KEY, keyType, template)
+	if err != nil {
+		return "", err
+	}
+	values, err := mechanism.GenerateKey(m, p.attributes)
+	if err != nil {
+		return "", err
+	}
+	p.attributes.generated(m.Type)
+	o, err := p.finish(values)
+	if err != nil {
+		return "", err
+	}
+	err = seat.add(s, o)
+	return o.id, err
+}
+
+// GenerateKeyPair is C_GenerateKeyPair for all but HSS and transfer keys. Both halves appear, or none. CKM_EDDSA stands
+// for CKM_EC_EDWARDS_KEY_PAIR_GEN, as GnuTLS has it. The results are those of GenerateKey, CKR_CURVE_NOT_SUPPORTED and
+// CKR_PARAMETER_SET_NOT_SUPPORTED.
+func (seat *Seat) GenerateKeyPair(s Session, m ck.Mechanism, public, private []Attribute) (
+	pub, priv ObjectID, err error) {
+	if m.Type == ck.CKM_EDDSA {
+		m.Type = ck.CKM_EC_EDWARDS_KEY_PAIR_GEN
+	}
+	keyType, err := keyTypeOf(m, ck.CKF_GENERATE_KEY_PAIR, slices.Concat(public, private))
+	if err != nil {
+		return "", "", err
+	}
+	pubPlan, err := seat.plan(s, generate, ck.CKO_PUBLIC_KEY, keyType, public)
+	if err != nil {
+		return "", "", err
+	}
+	privPlan, err := seat.plan(s, generate, ck.CKO_PRIVATE_KEY, keyType, private)
+	if err != nil {
+		return "", "", err
+	}
+	pubObject, privObject, err := generatePair(m, pubPlan, privPlan)
+	if err != nil {
+		return "", "", err
+	}
+	err = seat.add(s, pubObject, privObject)
+	return pubObject.id, privObject.id, err
+}
+
+// generatePair makes both halves of a pair.
+func generatePair(m ck.Mechanism, public, private plan) (pub, priv *object, err error) {
+	pubValues, privValues, err := mechanism.GenerateKeyPair(m, public.attributes, private.attributes)
+	if err != nil {
+		return nil, nil, err
+	}
+	public.attributes.generated(m.Type)
+	private.attributes.generated(m.Type)
+	if pub, err = public.finish(pubValues); err != nil {
+		return nil, nil, err
+	}
+	priv, err = private.finish(privValues)
+	return pub, priv, err
+}
+
+// keyTypeOf is the type of the keys that a mechanism makes; the template chooses where there are several.
+func keyTypeOf(m ck.Mechanism, flag uint64, template []Attribute) (ck.KeyType, error) {
+	row, known := mechanism.Find(m.Type)
+	if !known || row.Flags&flag == 0 || len(row.Keys) == 0 {
+		return 0, refuse(ck.CKR_MECHANISM_INVALID, "%s is not offered for this", m.Type)
+	}
+	value, given, err := lookup(template, ck.CKA_KEY_TYPE)
+	if err != nil || !given {
+		return row.Keys[0], err
+	}
+	keyType := (Attributes{ck.CKA_KEY_TYPE: value}).keyType()
+	if len(value) == 8 && !slices.Contains(row.Keys, keyType) {
+		return 0, refuse(ck.CKR_TEMPLATE_INCONSISTENT, "%s makes no key of type %s", m.Type, keyType)
+	}
+	return keyType, nil
+}
+
+// plan is what a new object will be, as far as its template and the defaults say.
+type plan struct {
+	table      schema
+	attributes Attributes
+	length     int // CKA_VALUE_LEN of a secret that is derived or unwrapped, in bytes; 0 for what comes
+}
+
+// plan checks all that can be said against a new object without its value.
+func (seat *Seat) plan(s Session, c call, class ck.ObjectClass, keyType ck.KeyType, template []Attribute) (
+	p plan, err error) {
+	table, known := schemaOf(class, keyType)
+	if !known {
+		return p, refuse(ck.CKR_ATTRIBUTE_VALUE_INVALID, "%s of type %s is not kept here", class, keyType)
+	}
+	a, err := table.fill(c, template)
+	if err != nil {
+		return p, err
+	}
+	if err := table.admissible(a, seat.userIs(ck.CKU_SO)); err != nil {
+		return p, err
+	}
+	return plan{table: table, attributes: a}, seat.mayMake(s, a)
+}
+
+// finish is the object of a plan with the values of its key, and what follows from them. What the template gave of that
+// must agree. The plan and the values are used up: what is hidden is cleared in them.
+func (p plan) finish(values Attributes) (*object, error) {
+	all := p.attributes.clone()
+	defer p.table.clearHidden(p.attributes)
+	p.table.move(all, values)
+	if isKey(all.class()) {
+		complete, err := mechanism.Complete(all.class(), all.keyType(), all)
+		if err != nil {
+			p.table.clearHidden(all)
+			return nil, err
+		}
+		p.table.move(all, complete)
+	}
+	for attribute := range p.table {
+		if all[attribute] == nil {
+			all[attribute] = empty
+		}
+	}
+	return newObject(all)
+}
+
+// move copies attributes into others and clears what is hidden of them, and of those whose place they take.
+func (s schema) move(to, from Attributes) {
+	for attribute, value := range from {
+		copied := bytes.Clone(value)
+		if s[attribute].hidden {
+			clear(value)
+			clear(to[attribute])
+		}
+		to[attribute] = copied
+	}
+}
+
+// clearHidden clears the values that are hidden.
+func (s schema) clearHidden(a Attributes) {
+	for attribute, value := range a {
+		if s[attribute].hidden {
+			clear(value)
+		}
+	}
+}
 
 // keyPlan is what the two templates of CKM_HSS_KEY_PAIR_GEN ask for.
 type keyPlan struct {
@@ -21,10 +175,10 @@ type keyPlan struct {
 
 // planKey checks the templates, each by itself and against the other.
 func planKey(public, private []Attribute) (p keyPlan, err error) {
-	if p.public, err = hssPublic.fill(public); err != nil {
+	if p.public, err = hssPublic.fill(generate, public); err != nil {
 		return p, err
 	}
-	if p.private, err = hssPrivate.fill(private); err != nil {
+	if p.private, err = hssPrivate.fill(generate, private); err != nil {
 		return p, err
 	}
 	if p.levels, err = levels(p.private); err != nil {
@@ -53,7 +207,8 @@ func levels(private Attributes) ([]lms.ParameterSet, error) {
 		return nil, refuse(ck.CKR_TEMPLATE_INCONSISTENT, "%d levels, 1 to 8 are possible", n)
 	}
 	if uint64(len(types)) != n || uint64(len(otsTypes)) != n {
-		return nil, refuse(ck.CKR_TEMPLATE_INCONSISTENT, "%d levels, %d LMS types and %d LM-OTS types", n, len(types), len(otsTypes))
+		return nil, refuse(ck.CKR_TEMPLATE_INCONSISTENT, "%d levels, %d LMS types and %d LM-OTS types", n, len(types),
+			len(otsTypes))
 	}
 	sets := make([]lms.ParameterSet, n)
 	for i := range sets {
@@ -86,12 +241,15 @@ func (a Attributes) generated(mechanism ck.MechanismType) { a.made(true, mechani
 func (a Attributes) received() { a.made(false, ck.CK_UNAVAILABLE_MECHANISM) }
 
 func (a Attributes) made(here bool, mechanism ck.MechanismType) {
+	a[ck.CKA_UNIQUE_ID] = newUniqueID()
+	if !isKey(a.class()) {
+		return
+	}
 	a[ck.CKA_LOCAL] = Bool(here)
 	a[ck.CKA_KEY_GEN_MECHANISM] = Ulong(mechanism)
-	a[ck.CKA_UNIQUE_ID] = newUniqueID()
-	if a.ulong(ck.CKA_CLASS) == uint64(ck.CKO_PRIVATE_KEY) {
-		a[ck.CKA_ALWAYS_SENSITIVE] = Bool(here)
-		a[ck.CKA_NEVER_EXTRACTABLE] = Bool(here)
+	if a.class() != ck.CKO_PUBLIC_KEY {
+		a[ck.CKA_ALWAYS_SENSITIVE] = Bool(here && a.bool(ck.CKA_SENSITIVE))
+		a[ck.CKA_NEVER_EXTRACTABLE] = Bool(here && !a.bool(ck.CKA_EXTRACTABLE))
 	}
 }
 

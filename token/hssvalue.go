@@ -25,29 +25,35 @@ func publicValue(k lms.HSSPublicKey, attribute ck.AttributeType) ([]byte, bool) 
 	return nil, false
 }
 
-// privateValue is an attribute of an HSS private key (section 6.65.3) as it is at this moment.
-func privateValue(s supply, attribute ck.AttributeType) ([]byte, bool) {
+// keystoreValues are the attributes of an HSS private key (section 6.65.3) that its keystore knows.
+var keystoreValues = []ck.AttributeType{
+	ck.CKA_HSS_LEVELS, ck.CKA_HSS_LMS_TYPES, ck.CKA_HSS_LMOTS_TYPES, ck.CKA_HSS_KEYS_REMAINING, ck.CKA_PUBLIC_KEY_INFO,
+	ck.CKA_ONCELEAF_TRANSFERABLE, ck.CKA_ONCELEAF_RECEIPT, ck.CKA_ONCELEAF_STATE, ck.CKA_ONCELEAF_RESERVE, ck.CKA_ONCELEAF_LOW,
+}
+
+// privateValue is one of keystoreValues as it is at this moment.
+func privateValue(info keystore.Info, warnBelow uint64, attribute ck.AttributeType) ([]byte, bool) {
 	switch attribute {
 	case ck.CKA_HSS_LEVELS:
-		return Ulong(uint64(len(s.Levels))), true
+		return Ulong(uint64(len(info.Levels))), true
 	case ck.CKA_HSS_LMS_TYPES:
-		return levelValues(s.Levels, func(set lms.ParameterSet) uint64 { return uint64(set.LMS) }), true
+		return levelValues(info.Levels, func(set lms.ParameterSet) uint64 { return uint64(set.LMS) }), true
 	case ck.CKA_HSS_LMOTS_TYPES:
-		return levelValues(s.Levels, func(set lms.ParameterSet) uint64 { return uint64(set.OTS) }), true
+		return levelValues(info.Levels, func(set lms.ParameterSet) uint64 { return uint64(set.OTS) }), true
 	case ck.CKA_HSS_KEYS_REMAINING:
-		return Ulong(min(s.Remaining, 1<<32-1)), true
+		return Ulong(min(info.Remaining, 1<<32-1)), true
 	case ck.CKA_PUBLIC_KEY_INFO:
-		return publicKeyInfo(s.PublicKey), true
+		return publicKeyInfo(info.PublicKey), true
 	case ck.CKA_ONCELEAF_TRANSFERABLE:
-		return Bool(s.Transferable), true
+		return Bool(info.Transferable), true
 	case ck.CKA_ONCELEAF_RECEIPT:
-		return append([]byte{}, s.Receipt...), true
+		return append([]byte{}, info.Receipt...), true
 	case ck.CKA_ONCELEAF_STATE:
-		return ledger(s), true
+		return ledger(info, warnBelow), true
 	case ck.CKA_ONCELEAF_RESERVE:
-		return Ulong(s.Reserve), true
+		return Ulong(info.Reserve), true
 	case ck.CKA_ONCELEAF_LOW:
-		return Bool(s.low()), true
+		return Bool(supplyOf(info, warnBelow).low()), true
 	}
 	return nil, false
 }
@@ -88,10 +94,11 @@ type state struct {
 	Guard         string              `json:"guard"`
 }
 
-func ledger(info supply) []byte {
+func ledger(info keystore.Info, warnBelow uint64) []byte {
+	left := supplyOf(info, warnBelow)
 	s := state{
-		Status: info.Status, Exhausted: info.exhausted(), Generation: info.Generation, Levels: []string{}, Remaining: info.Remaining,
-		Capacity: info.Capacity, Low: info.low(), WarnBelow: info.warnBelow, Reserve: info.Reserve, RootRemaining: info.RootRemaining, Free: append(keystore.Spans{}, info.Free...),
+		Status: info.Status, Exhausted: left.exhausted(), Generation: info.Generation, Levels: []string{}, Remaining: info.Remaining,
+		Capacity: info.Capacity, Low: left.low(), WarnBelow: warnBelow, Reserve: info.Reserve, RootRemaining: info.RootRemaining, Free: append(keystore.Spans{}, info.Free...),
 		Given: append([]keystore.Transfer{}, info.Given...), Received: append([]keystore.Transfer{}, info.Received...),
 		Guard: info.Guard,
 	}

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/onceleaf/onceleaf/internal/ck"
 	"github.com/onceleaf/onceleaf/keystore"
 )
 
@@ -103,7 +104,10 @@ func TestInspectDamages(t *testing.T) {
 			[]string{"damaged|FIRST|levels 1||the attributes of the public key object"}, "damaged"},
 		"attribute of the wrong form": {func(l *life) {
 			l.forge(l.first, "levels 1", func(s *keystore.State) {
-				s.Private = bytes.Replace(s.Private, []byte(`"CKA_SIGN":"AQ=="`), []byte(`"CKA_SIGN":"Ag=="`), 1)
+				r, err := parseRecord(s.Private)
+				l.must(err)
+				r.Attributes[ck.CKA_SIGN] = []byte{2}
+				s.Private = r.encode()
 			})
 		}, []string{"damaged|FIRST|levels 1||..CKA_SIGN"}, "damaged"},
 
@@ -126,6 +130,8 @@ func TestInspectDamages(t *testing.T) {
 		"unknown": {func(l *life) { l.shelf("weather", "fine"); l.shelf("object/session/1", "?") }, []string{"information|FIRST||weather|", "information|FIRST||object/session/1|"}, "good"},
 		"key outside a record": {func(l *life) { l.shelf("object/token/x", string(hssPrivate.bare("").record())) },
 			[]string{"damaged|FIRST||object/token/x|..outside a key record"}, "damaged"},
+		"key without secret": {func(l *life) { l.shelf("object/token/x", string(objectRecord{Attributes: plainSecretless()}.encode())) },
+			[]string{"damaged|FIRST||object/token/x|..a key without its secret"}, "damaged"},
 		"transfer key without secret": {func(l *life) { l.shelf("object/token/x", string(transferPrivate.bare("").record())) },
 			[]string{"damaged|FIRST||object/token/x|..without its secret"}, "damaged"},
 		"no request": {func(l *life) { l.shelf("object/token/x", string(transferPublic.bare("").record())) },

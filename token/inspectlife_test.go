@@ -31,7 +31,7 @@ func newLife(t *testing.T) *life {
 	t.Helper()
 	one := newTestToken(t)
 	one.must(one.device.InitToken(1, soPIN, "second"))
-	two := &testToken{T: t, config: one.config, device: one.device}
+	two := &testToken{TB: t, config: one.config, device: one.device}
 	var err error
 	two.Token, err = one.device.Token(1)
 	two.must(err)

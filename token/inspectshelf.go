@@ -60,10 +60,12 @@ func checkValueOf(name string, text []byte) (known bool, err error) {
 // field that is not there.
 func asWritten(text, again []byte) error {
 	if !bytes.Equal(text, again) {
-		return fmt.Errorf("%w: it is not as it was written", keystore.ErrDamaged)
+		return errNotAsWritten
 	}
 	return nil
 }
+
+var errNotAsWritten = fmt.Errorf("%w: it is not as it was written", keystore.ErrDamaged)
 
 func checkTokenRecord(text []byte) error {
 	var r tokenRecord
@@ -113,12 +115,19 @@ func checkObject(id ObjectID, text []byte) (*object, error) {
 	if err != nil {
 		return nil, err
 	}
-	for attribute, value := range o.stored {
+	r, err := parseRecord(text) // again: the object has taken its secrets out of the first one
+	if err != nil {
+		return nil, err
+	}
+	for attribute, value := range r.Attributes {
 		if err := checkValue(Attribute{attribute, value}); err != nil {
 			return nil, fmt.Errorf("%w: %w", keystore.ErrDamaged, err)
 		}
 	}
-	return o, asWritten(text, o.record())
+	if !r.canonical(text) {
+		return nil, errNotAsWritten
+	}
+	return o, nil
 }
 
 // checkLoose is checkObject for an object that is no half of an HSS key pair. A transfer request must still be one, and
@@ -130,12 +139,19 @@ func checkLoose(id ObjectID, text []byte) error {
 		return err
 	case o.is(ck.CKO_PRIVATE_KEY, ck.CKK_HSS):
 		return fmt.Errorf("%w: an HSS private key outside a key record", keystore.ErrDamaged)
-	case o.is(ck.CKO_PRIVATE_KEY, ck.CKK_ONCELEAF_TRANSFER) && len(o.sealed) == 0:
+	case o.isTransferKey() && len(o.sealed) == 0:
 		return fmt.Errorf("%w: a transfer key without its secret", keystore.ErrDamaged)
+	case o.hasSecret() && len(o.sealed) == 0 && o.safe.values == nil:
+		return fmt.Errorf("%w: a key without its secret", keystore.ErrDamaged)
 	case o.is(ck.CKO_PUBLIC_KEY, ck.CKK_ONCELEAF_TRANSFER):
 		return checkRequest(o)
 	}
 	return nil
+}
+
+// hasSecret reports whether an object is nothing without its secret values.
+func (o *object) hasSecret() bool {
+	return o.class() == ck.CKO_PRIVATE_KEY || o.class() == ck.CKO_SECRET_KEY
 }
 
 func checkRequest(o *object) error {
@@ -175,7 +191,7 @@ func (i *inspection) inspectSupply(at Finding, s keystore.State) {
 	if err != nil {
 		return
 	}
-	left := supply{Info: keystore.Info{Status: s.Status, Remaining: s.Remaining(), Capacity: s.Capacity()}, warnBelow: o.stored.warnBelow()}
+	left := supply{keystore.Supply{Status: s.Status, Remaining: s.Remaining(), Capacity: s.Capacity()}, o.stored.warnBelow()}
 	switch {
 	case left.exhausted():
 		i.add(at, keystore.Information, "make a new key; the record of this one stays, so that no old capsule brings a leaf back", "no signature is left")

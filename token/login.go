@@ -7,6 +7,7 @@ import (
 
 	"github.com/onceleaf/onceleaf/internal/ck"
 	"github.com/onceleaf/onceleaf/keystore"
+	"github.com/onceleaf/onceleaf/mechanism"
 )
 
 // Login is C_Login for CKU_SO and CKU_USER. The keystore opens for the user alone; the SO only gets what InitPIN needs.
@@ -69,13 +70,17 @@ func (t *Token) userCame(master keystore.MasterKey) {
 		t.watchAll()
 		t.keys.Unlock(copyOf(master)) // the keystore wipes its own
 	}
+	t.unwrapped.begin()
 	t.setUsers(t.users+1, true)
 }
 
-// userWent is the reverse of userCame: after the last user the keystore locks, at once or when it has lingered. The
-// caller holds pins.
-func (t *Token) userWent() {
+// userWent is the reverse of userCame: after the last user the keystore locks, at once or when it has lingered, and the
+// caller wipes the keys, without pins. The caller holds pins.
+func (t *Token) userWent() (keys []*mechanism.Key) {
 	t.setUsers(t.users-1, t.unlocked)
+	if t.users == 0 {
+		keys = t.unwrapped.end()
+	}
 	switch {
 	case t.users > 0:
 	case t.linger > 0:
@@ -83,6 +88,7 @@ func (t *Token) userWent() {
 	default:
 		t.lockKeys()
 	}
+	return keys
 }
 
 // setUsers notes how many seats have the user, and whether the keystore is open. The caller holds pins; mu is for those
@@ -202,9 +208,10 @@ func (seat *Seat) ending(work func() (gone []*object, err error)) error {
 	return err
 }
 
-// logout takes private session objects off the list, which the caller discards without pins; it does no more if nobody
-// is logged in. The caller holds token.pins.
+// logout takes private session objects off the list, which the caller discards without pins, and with them the decoded
+// keys of the token if this was its last user; it does no more if nobody is logged in. The caller holds token.pins.
 func (seat *Seat) logout() (gone []*object) {
+	seat.adding.Lock()
 	seat.mu.Lock()
 	wasUser := seat.user != nil && *seat.user == ck.CKU_USER
 	if seat.user != nil {
@@ -214,8 +221,12 @@ func (seat *Seat) logout() (gone []*object) {
 	}
 	gone = seat.takeSessionObjects(func(o *object) bool { return o.private() })
 	seat.mu.Unlock()
+	seat.adding.Unlock()
 	if wasUser {
-		seat.token.userWent()
+		keys := seat.token.userWent()
+		seat.mu.Lock()
+		seat.leaving = append(seat.leaving, keys...)
+		seat.mu.Unlock()
 	}
 	return gone
 }
@@ -257,6 +268,25 @@ func (seat *Seat) SetPIN(old, pin []byte) error {
 	}
 	defer keystore.Wipe(master)
 	return t.storePIN(user, master, pin)
+}
+
+// Authenticate is C_Login for CKU_CONTEXT_SPECIFIC: the user, who is logged in, gives the PIN once more. It changes nothing
+// but the count of wrong tries. CKR_USER_NOT_LOGGED_IN, CKR_PIN_INCORRECT, CKR_PIN_LOCKED.
+func (seat *Seat) Authenticate(pin []byte) error {
+	seat.token.pins.Lock()
+	defer seat.token.pins.Unlock()
+	if err := seat.mayTry(); err != nil {
+		return err
+	}
+	if !seat.userIs(ck.CKU_USER) {
+		return refuse(ck.CKR_USER_NOT_LOGGED_IN, "only who is logged in gives the PIN again")
+	}
+	master, err := seat.token.tryPIN(ck.CKU_USER, pin)
+	if err != nil {
+		return err
+	}
+	keystore.Wipe(master)
+	return nil
 }
 
 func (t *Token) storePIN(user ck.UserType, master keystore.MasterKey, pin []byte) error {

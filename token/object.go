@@ -3,9 +3,10 @@ package token
 import (
 	"context"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/onceleaf/onceleaf/internal/ck"
@@ -44,6 +45,11 @@ func (id ObjectID) identity(prefix string) (identity keystore.Identity, ok bool)
 // inSession reports whether the name is of a session object.
 func (id ObjectID) inSession() bool { return strings.HasPrefix(string(id), sessionPrefix) }
 
+// inPair reports whether the name is of half an HSS key pair.
+func (id ObjectID) inPair() bool {
+	return strings.HasPrefix(string(id), privatePrefix) || strings.HasPrefix(string(id), publicPrefix)
+}
+
 // object is one object as it was when it was looked up. It does not change; an edit makes another.
 type object struct {
 	id     ObjectID
@@ -53,7 +59,10 @@ type object struct {
 
 	key    *hssKey           // the HSS private key behind it: of every private key, and of the public key of a pair
 	public *lms.HSSPublicKey // of HSS public keys
-	sealed []byte            // of transfer private keys: backup.TransferKey.Secret under the master key
+	sealed []byte            // under the master key: the secret values of private token objects, and of transfer keys their secret
+	safe   *safe             // never nil
+
+	secretSize int64 // about what the secret values take in memory, in bytes
 }
 
 // hssKey is an HSS key in its keystore: the token's, or the small one in memory of a session key.
@@ -97,6 +106,8 @@ func (o *object) may(right ck.AttributeType) bool {
 	return o.stored.bool(right)
 }
 
+func (o *object) isTransferKey() bool { return o.is(ck.CKO_PRIVATE_KEY, ck.CKK_ONCELEAF_TRANSFER) }
+
 func (o *object) is(class ck.ObjectClass, keyType ck.KeyType) bool {
 	return o.class() == class && o.keyType() == keyType
 }
@@ -115,47 +126,40 @@ func (o *object) allows(mechanism ck.MechanismType) bool {
 	return len(list) == 0
 }
 
-// objectRecord is the stored form of an object's attributes: in the record of an HSS key pair, where the token's are
-// opaque to the keystore, and on the shelf.
-type objectRecord struct {
-	Version    int        `json:"version"` // 1
-	Attributes Attributes `json:"attributes"`
-	Sealed     []byte     `json:"sealed,omitempty"`
-}
-
-// encode never fails: the attributes come from a schema, and so have names.
-func (r objectRecord) encode() []byte {
-	r.Version = 1
-	text, err := json.Marshal(r)
-	if err != nil {
-		panic(fmt.Sprintf("couldn't write the attributes of an object: %v", err))
-	}
-	return text
-}
-
+// record is the stored form. Secret values that are not sealed are in it: see safe.
 func (o *object) record() []byte {
-	return objectRecord{Attributes: o.stored, Sealed: o.sealed}.encode()
+	o.safe.mu.Lock()
+	defer o.safe.mu.Unlock()
+	all := o.stored
+	if len(o.safe.values) > 0 {
+		all = maps.Clone(o.stored)
+		maps.Copy(all, o.safe.values)
+	}
+	return objectRecord{all, o.sealed}.encode()
 }
 
-func parseObject(id ObjectID, text []byte) (*object, error) {
-	var r objectRecord
-	if err := json.Unmarshal(text, &r); err != nil {
-		return nil, fmt.Errorf("%w: object %s: %w", keystore.ErrDamaged, id, err)
-	}
-	if r.Version != 1 {
-		return nil, fmt.Errorf("%w: object %s of version %d", keystore.ErrVersion, id, r.Version)
+// parseObject makes an object of its stored form. The error wraps keystore.ErrDamaged or ErrVersion.
+func parseObject(id ObjectID, record []byte) (*object, error) {
+	r, err := parseRecord(record)
+	if err != nil {
+		return nil, fmt.Errorf("object %s: %w", id, err)
 	}
 	o, err := newObject(r.Attributes)
 	if err != nil {
 		return nil, fmt.Errorf("%w: object %s: %w", keystore.ErrDamaged, id, err)
 	}
 	o.id, o.sealed = id, r.Sealed
+	o.secretSize += int64(len(r.Sealed))
+	if err := o.checkSealing(); err != nil {
+		return nil, fmt.Errorf("%w: object %s: %w", keystore.ErrDamaged, id, err)
+	}
 	return o, nil
 }
 
-// newObject makes an object of its attributes; the name is still missing.
+// newObject makes an object of its attributes, which it keeps; their secret values go into its safe. The name is still
+// missing.
 func newObject(stored Attributes) (*object, error) {
-	o := &object{stored: stored}
+	o := &object{stored: stored, safe: &safe{}}
 	var known bool
 	if o.schema, known = schemaOf(o.class(), o.keyType()); !known {
 		return nil, fmt.Errorf("%s of type %s", o.class(), o.keyType())
@@ -167,6 +171,7 @@ func newObject(stored Attributes) (*object, error) {
 		}
 		o.public = &public
 	}
+	o.takeSecrets()
 	return o, nil
 }
 
@@ -180,25 +185,41 @@ func (o *object) with(changes []Attribute) *object {
 	return &next
 }
 
-// value is one attribute. CKR_ATTRIBUTE_SENSITIVE, CKR_ATTRIBUTE_TYPE_INVALID.
+// value is one attribute that is not in the safe. CKR_ATTRIBUTE_SENSITIVE, CKR_ATTRIBUTE_TYPE_INVALID.
 func (o *object) value(attribute ck.AttributeType) ([]byte, error) {
-	if attribute == ck.CKA_VALUE && o.class() == ck.CKO_PRIVATE_KEY {
-		return nil, refuse(ck.CKR_ATTRIBUTE_SENSITIVE, "%s of a private key", attribute)
+	if _, belongs := o.schema[attribute]; !belongs {
+		return nil, errNoAttribute(attribute)
 	}
-	r, belongs := o.schema[attribute]
-	if !belongs {
-		return nil, refuse(ck.CKR_ATTRIBUTE_TYPE_INVALID, "the object has no %s", attribute)
+	if o.hides(attribute) {
+		return nil, refuse(ck.CKR_ATTRIBUTE_SENSITIVE, "%s of a key that is sensitive or not extractable", attribute)
 	}
 	if value, ok := o.computed(attribute); ok {
 		return value, nil
 	}
-	if value, ok := o.stored[attribute]; ok {
+	if value, ok := o.plain(attribute); ok {
 		return value, nil
 	}
-	if r.value != nil { // an attribute that a later version of this program added
-		return r.value, nil
+	return nil, errNoAttribute(attribute)
+}
+
+func errNoAttribute(attribute ck.AttributeType) error {
+	return refuse(ck.CKR_ATTRIBUTE_TYPE_INVALID, "the object has no %s", attribute)
+}
+
+// plain is an attribute whose value lies in the object, or is the default of one that a later version of this program
+// added.
+func (o *object) plain(attribute ck.AttributeType) (value []byte, there bool) {
+	if value, there = o.stored[attribute]; there {
+		return value, true
 	}
-	return nil, refuse(ck.CKR_ATTRIBUTE_TYPE_INVALID, "the object has no %s", attribute)
+	r := o.schema[attribute]
+	return r.value, r.value != nil
+}
+
+// hides reports whether an attribute is a secret that leaves the token, if at all, wrapped.
+func (o *object) hides(attribute ck.AttributeType) bool {
+	return o.class() != ck.CKO_DATA && slices.Contains(o.secretAttributes(), attribute) &&
+		(o.stored.bool(ck.CKA_SENSITIVE) || !o.stored.bool(ck.CKA_EXTRACTABLE))
 }
 
 // computed are the attributes that follow from the key itself.
@@ -206,22 +227,47 @@ func (o *object) computed(attribute ck.AttributeType) ([]byte, bool) {
 	if o.public != nil {
 		return publicValue(*o.public, attribute)
 	}
-	if o.key == nil {
+	if o.key == nil || !slices.Contains(keystoreValues, attribute) {
 		return nil, false
 	}
-	s, err := o.supply()
+	info, err := o.key.keys.Info(o.key.identity)
 	if err != nil {
 		return nil, false
 	}
-	return privateValue(s, attribute)
+	return privateValue(info, o.stored.warnBelow(), attribute)
 }
 
-// size is about what the attributes take in memory, in bytes.
-func (o *object) size() int64 { return o.stored.size() + int64(len(o.sealed)) }
+// size is about what an object takes in memory, in bytes: of a token object its attributes, of a session object its
+// decoded key too. How many decoded keys of token objects there are is bounded otherwise: see unwrapped.
+func (o *object) size() int64 {
+	if o.owner == 0 {
+		return o.stored.size() + o.secretSize
+	}
+	return o.stored.size() + 2*o.secretSize + o.decodedSize()
+}
+
+// decodedSize is about what a decoded key takes beside its values, in bytes: measured, and rounded up. The trees of HSS
+// keys are counted by their own.
+func (o *object) decodedSize() int64 {
+	switch keyType := o.keyType(); {
+	case !isKey(o.class()) || stateful(keyType):
+		return 0
+	case o.is(ck.CKO_PRIVATE_KEY, ck.CKK_ML_DSA):
+		return 98 << 10
+	case keyType == ck.CKK_ML_KEM:
+		return 14 << 10
+	case o.is(ck.CKO_PRIVATE_KEY, ck.CKK_RSA):
+		return 8 << 10
+	case keyType == ck.CKK_ML_DSA:
+		return 4 << 10
+	}
+	return 1 << 10
+}
+
+const sizeOfAttribute = 100 // bytes beside the value
 
 func (a Attributes) size() int64 {
-	const each = 100 // the entry itself
-	bytes := each * (len(a) + 1)
+	bytes := sizeOfAttribute * (len(a) + 1)
 	for _, value := range a {
 		bytes += len(value)
 	}
@@ -235,9 +281,10 @@ func (o *object) leave() {
 	}
 }
 
-// discard ends a session object that was taken off the list: the secrets of a session key are erased. What is computed
-// with it at this moment is ended first, and waited for.
+// discard ends a session object that was taken off the list: its secrets are erased. What is computed with it at this
+// moment is waited for; with the key of HSS it is ended first.
 func (o *object) discard() {
+	o.safe.close()
 	if o.key == nil {
 		return
 	}

@@ -3,7 +3,6 @@ package token
 import (
 	"bytes"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -14,24 +13,21 @@ import (
 
 // loadShelf reads the objects that are not part of an HSS key pair. One that cannot be read is reported and kept.
 func (t *Token) loadShelf() error {
-	names, err := t.shelf.Names(objectPrefix)
-	if err != nil {
-		return fmt.Errorf("couldn't list the objects: %w", err)
-	}
-	for _, name := range names {
-		text, err := t.shelf.Read(name)
-		if err != nil {
-			return fmt.Errorf("couldn't read object %s: %w", name, err)
-		}
-		id := ObjectID(strings.TrimPrefix(name, objectPrefix))
-		o, err := parseObject(id, text)
+	var cards []*card
+	err := t.store.Each(objectPrefix, func(name string, record []byte) error {
+		e, err := storedCard(ObjectID(strings.TrimPrefix(name, objectPrefix)), bytes.Clone(record))
 		if err != nil {
 			t.log.Error("an object cannot be read; it is kept and not shown", "token", t.serial, "error", err)
-			continue
+			return nil
 		}
-		t.loose[id] = o
-		t.stock.bytes += o.size()
+		cards = append(cards, e)
+		t.stock.bytes += e.size
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("couldn't read the objects: %w", err)
 	}
+	t.loose.load(cards)
 	return nil
 }
 
@@ -51,7 +47,7 @@ type stock struct {
 func (t *Token) reserve(objects int, bytes int64) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if most := t.mostObjects; most > 0 && objects > 0 && len(t.loose)+t.stock.adding+objects > most {
+	if most := t.mostObjects; most > 0 && objects > 0 && t.loose.len()+t.stock.adding+objects > most {
 		return refuse(ck.CKR_DEVICE_MEMORY, "a token can have %d objects beside its key pairs, see limits.token_objects", most)
 	}
 	if bytes > 0 && t.stock.bytes+bytes > t.mostBytes {
@@ -83,84 +79,41 @@ func (t *Token) dropLoose(id ObjectID) error {
 	if err := t.shelf.Write(map[string][]byte{objectPrefix + string(id): nil}); err != nil {
 		return fmt.Errorf("couldn't delete object %s: %w", id, err)
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if o := t.loose[id]; o != nil {
-		t.stock.bytes -= o.size()
-		delete(t.loose, id)
+	if o := t.takeLoose(id).get(); o != nil {
+		o.safe.close() // without the lock: it waits for who computes with the key
+		t.unwrapped.drop(o.safe)
 	}
 	return nil
 }
 
+func (t *Token) takeLoose(id ObjectID) *card {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	e := t.loose.remove(id)
+	if e != nil {
+		t.stock.bytes -= e.size
+	}
+	return e
+}
+
+// candidates are the objects of the token and of the seat, visible or not, among which all are that match the template:
+// few of the others, if it asks for something that is indexed.
+func (seat *Seat) candidates(template []Attribute) []*object {
+	t := seat.token
+	t.refreshHalves()
+	objects := t.halves.objects.search(&t.halves.mu, template)
+	objects = append(objects, seat.loose.search(&seat.mu, template)...)
+	objects = append(objects, t.loose.search(&t.mu, template)...)
+	return append(objects, profiles...)
+}
+
 // all lists every object of the token and of the seat, visible or not, in a fixed order.
-func (seat *Seat) all() (objects []*object) {
-	for _, info := range seat.token.keys.Keys() {
-		objects = append(objects, seat.token.pair(info)...)
-	}
-	seat.mu.RLock()
-	objects = appendSorted(objects, seat.loose)
-	seat.mu.RUnlock()
-	seat.token.mu.RLock()
-	defer seat.token.mu.RUnlock()
-	return appendSorted(objects, seat.token.loose)
-}
-
-func appendSorted(objects []*object, more map[ObjectID]*object) []*object {
-	for _, id := range slices.Sorted(maps.Keys(more)) {
-		objects = append(objects, more[id])
-	}
-	return objects
-}
-
-// pair are the objects in the record of an HSS key: the private key unless it is destroyed, and the public one if it
-// is there.
-func (t *Token) pair(info keystore.Info) (objects []*object) {
-	if info.Status != keystore.Destroyed {
-		objects = append(objects, t.half(ObjectID(privatePrefix+info.Identity.String()), info, info.Private, hssPrivate))
-	}
-	if info.Public != nil {
-		objects = append(objects, t.half(ObjectID(publicPrefix+info.Identity.String()), info, info.Public, hssPublic))
-	}
-	return objects
-}
-
-// half is one object of a pair. What was read last of it is kept, for a signature looks its key up twice.
-func (t *Token) half(id ObjectID, info keystore.Info, attributes []byte, s schema) *object {
-	t.halvesMu.Lock()
-	defer t.halvesMu.Unlock()
-	last, known := t.halves[id]
-	if known && bytes.Equal(last.attributes, attributes) {
-		return last.object
-	}
-	o, err := parseObject(id, attributes)
-	if err == nil && !bytes.Equal(o.stored[ck.CKA_CLASS], s[ck.CKA_CLASS].value) {
-		err = fmt.Errorf("%w: object %s is stored as %s", keystore.ErrDamaged, id, o.class())
-	}
-	if err != nil {
-		t.log.Error("the attributes of a key cannot be read; they are kept, and the key does nothing", "token", t.serial, "error", err)
-		o = s.bare(id)
-	}
-	o.key = &hssKey{keys: t.keys, identity: info.Identity}
-	if known {
-		o.key = last.object.key // whose gauge goes on
-	}
-	if o.class() == ck.CKO_PUBLIC_KEY {
-		o.public = &info.PublicKey
-	}
-	t.halves[id] = half{attributes, o}
-	return o
-}
-
-// half is an object of a pair and the stored form that it was read from.
-type half struct {
-	attributes []byte
-	object     *object
-}
+func (seat *Seat) all() []*object { return seat.candidates(nil) }
 
 // bare is a token object with the defaults, but without rights: what its attributes denied cannot be read, and what
 // they say must not be overwritten. It can be destroyed.
 func (s schema) bare(id ObjectID) *object {
-	o := &object{id: id, schema: s, stored: Attributes{}}
+	o := &object{id: id, schema: s, stored: Attributes{}, safe: &safe{}}
 	for attribute, r := range s {
 		if r.value != nil {
 			o.stored[attribute] = r.value
@@ -185,53 +138,46 @@ func (seat *Seat) object(id ObjectID) (*object, error) {
 	return o, nil
 }
 
+// find is an object, visible or not; nil if there is none.
 func (seat *Seat) find(id ObjectID) *object {
-	for _, prefix := range []string{privatePrefix, publicPrefix} {
-		if identity, ok := id.identity(prefix); ok {
-			if o := seat.token.findHalf(id, identity); o != nil {
-				return o
-			}
-		}
+	switch {
+	case id.inSession():
+		seat.mu.RLock()
+		defer seat.mu.RUnlock()
+		return seat.loose.get(id)
+	case id.inPair():
+		return seat.token.half(id)
 	}
-	seat.mu.RLock()
-	o := seat.loose[id]
-	seat.mu.RUnlock()
-	if o != nil {
-		return o
+	if at := slices.IndexFunc(profiles, func(o *object) bool { return o.id == id }); at >= 0 {
+		return profiles[at]
 	}
 	seat.token.mu.RLock()
 	defer seat.token.mu.RUnlock()
-	return seat.token.loose[id]
+	return seat.token.loose.get(id)
 }
 
-// findHalf finds an object of a key pair.
-func (t *Token) findHalf(id ObjectID, identity keystore.Identity) *object {
-	info, err := t.keys.Info(identity)
-	if err != nil {
-		return nil
-	}
-	for _, o := range t.pair(info) {
-		if o.id == id {
-			return o
-		}
-	}
-	return nil
-}
-
-// Find names the visible objects that have all the attributes of the template. An attribute that an object does not
-// have, or does not show, matches nothing.
+// Find names the visible objects that have all the attributes of the template, in a fixed order. An attribute that an
+// object does not have, or does not show, matches nothing.
 func (seat *Seat) Find(template []Attribute) (ids []ObjectID) {
-	for _, o := range seat.all() {
-		if seat.visible(o) && o.matches(template) {
+	user := seat.userIs(ck.CKU_USER)
+	for _, o := range seat.candidates(template) {
+		if (user || !o.private()) && seat.matches(o, template) {
 			ids = append(ids, o.id)
 		}
 	}
 	return ids
 }
 
-func (o *object) matches(template []Attribute) bool {
+func (seat *Seat) matches(o *object, template []Attribute) bool {
+	return agree(template, func(attribute ck.AttributeType) ([]byte, error) { return seat.value(o, attribute) })
+}
+
+// matches is about what is not in the safe.
+func (o *object) matches(template []Attribute) bool { return agree(template, o.value) }
+
+func agree(template []Attribute, value func(ck.AttributeType) ([]byte, error)) bool {
 	for _, a := range template {
-		if value, err := o.value(a.Type); err != nil || !bytes.Equal(value, a.Value) {
+		if value, err := value(a.Type); err != nil || !bytes.Equal(value, a.Value) {
 			return false
 		}
 	}
@@ -253,7 +199,7 @@ func (seat *Seat) Read(id ObjectID, attributes []ck.AttributeType) ([]Reading, e
 	}
 	readings := make([]Reading, len(attributes))
 	for i, attribute := range attributes {
-		readings[i].Value, readings[i].Err = o.value(attribute)
+		readings[i].Value, readings[i].Err = seat.value(o, attribute)
 	}
 	return readings, nil
 }
@@ -275,6 +221,9 @@ func (seat *Seat) mayWrite(s Session, a Attributes) error {
 	if a.bool(ck.CKA_TOKEN) && !s.ReadWrite {
 		return refuse(ck.CKR_SESSION_READ_ONLY, "a token object needs a read-write session")
 	}
+	if a.bool(ck.CKA_TRUSTED) && seat.User() == nil {
+		return refuse(ck.CKR_USER_NOT_LOGGED_IN, "what the SO trusts is not written without a login")
+	}
 	return nil
 }
 
@@ -292,12 +241,31 @@ func (seat *Seat) mayMake(s Session, a Attributes) error {
 // add makes new objects known: session objects in memory, all token objects in one durable write. Nothing is added if
 // it fails. CKR_SESSION_HANDLE_INVALID if the session ended meanwhile, CKR_DEVICE_MEMORY beyond the seat's limits.
 func (seat *Seat) add(s Session, objects ...*object) error {
-	seat.mu.Lock() // over the write too: a session that ended, so that C_InitToken can come, adds nothing afterwards
+	seat.adding.RLock() // over the write too: a session that ended, so that C_InitToken can come, adds nothing afterwards
+	defer seat.adding.RUnlock()
+	ours, shared, err := seat.addOurs(s, objects)
+	if err == nil {
+		err = seat.token.add(shared)
+	}
+	if err == nil {
+		return nil
+	}
+	for _, o := range objects {
+		o.safe.close()
+	}
+	for _, o := range ours {
+		seat.takeBack(o.id)
+	}
+	return err
+}
+
+// addOurs names the objects, adds those of the session, and gives back which these are and which are the token's.
+func (seat *Seat) addOurs(s Session, objects []*object) (ours, shared []*object, err error) {
+	seat.mu.Lock()
 	defer seat.mu.Unlock()
-	var ours, shared []*object
 	for _, o := range objects {
 		if err := seat.place(s, o); err != nil {
-			return err
+			return nil, nil, err
 		}
 		if o.owner == 0 {
 			shared = append(shared, o)
@@ -306,19 +274,24 @@ func (seat *Seat) add(s Session, objects ...*object) error {
 		}
 	}
 	if err := seat.room(ours); err != nil {
-		return err
+		return nil, nil, err
 	}
 	if err := seat.claim(ours...); err != nil {
-		return err
-	}
-	if err := seat.token.add(shared); err != nil {
-		seat.release(ours...)
-		return err
+		return nil, nil, err
 	}
 	for _, o := range ours {
-		seat.loose[o.id] = o
+		seat.loose.put(o)
 	}
-	return nil
+	return ours, shared, nil
+}
+
+// takeBack takes a session object off the list again, unless somebody destroyed it in the meantime.
+func (seat *Seat) takeBack(id ObjectID) {
+	seat.mu.Lock()
+	defer seat.mu.Unlock()
+	if c := seat.loose.remove(id); c != nil {
+		seat.release(c.get())
+	}
 }
 
 // add makes token objects known that are not in keys, in one durable write.
@@ -342,7 +315,7 @@ func (t *Token) add(objects []*object) error {
 		return err
 	}
 	for _, o := range objects {
-		t.loose[o.id] = o
+		t.loose.put(o)
 	}
 	return nil
 }
@@ -357,7 +330,10 @@ func (seat *Seat) place(s Session, o *object) error {
 	}
 	if o.stored.bool(ck.CKA_TOKEN) {
 		o.id = ObjectID(tokenPrefix + string(newUniqueID()))
-		return nil
+		if !o.private() {
+			return nil
+		}
+		return seat.sealObject(o)
 	}
 	seat.next++
 	o.id, o.owner = ObjectID(fmt.Sprintf("%s%016x", sessionPrefix, seat.next)), s.ID
@@ -379,15 +355,13 @@ func (seat *Seat) Change(s Session, id ObjectID, template []Attribute) error {
 	if !o.may(ck.CKA_MODIFIABLE) {
 		return refuse(ck.CKR_ACTION_PROHIBITED, "the object is not modifiable")
 	}
-	for _, a := range template {
-		if err := o.schema.change(a, o.stored[a.Type]); err != nil {
-			return err
-		}
-		if _, _, err := lookup(template, a.Type); err != nil {
-			return err
-		}
+	if err := o.edit(template, seat.userIs(ck.CKU_SO)); err != nil {
+		return err
 	}
-	next := o.with(template)
+	next, err := seat.changed(o, template)
+	if err != nil {
+		return err
+	}
 	if o.owner == 0 {
 		if err := checkSize(o.size(), next.size()); err != nil {
 			return err
@@ -403,23 +377,20 @@ func (seat *Seat) Change(s Session, id ObjectID, template []Attribute) error {
 // editsOf is the lock that changes of an object take one after the other. Changes of a key pair wait for a signature that
 // builds a tree of the key; so each pair has a lock of its own, and nobody else waits too.
 func (seat *Seat) editsOf(id ObjectID) *sync.Mutex {
-	for _, prefix := range []string{privatePrefix, publicPrefix} {
-		if identity, ok := id.identity(prefix); ok {
-			return seat.token.pairEdits(identity)
+	switch {
+	case id.inSession():
+		return &seat.edits
+	case id.inPair():
+		if o := seat.token.half(id); o != nil {
+			return seat.token.pairEdits(o.key.identity)
 		}
 	}
-	if id.inSession() {
-		return &seat.edits
-	}
-	return &seat.token.edits
+	return &seat.token.edits // if there is no such object, there is nothing to change
 }
 
 func (t *Token) pairEdits(identity keystore.Identity) *sync.Mutex {
-	if _, err := t.keys.Info(identity); err != nil {
-		return &t.edits // there is nothing to change
-	}
-	t.halvesMu.Lock()
-	defer t.halvesMu.Unlock()
+	t.pairsMu.Lock()
+	defer t.pairsMu.Unlock()
 	if t.pairs[identity] == nil {
 		t.pairs[identity] = &sync.Mutex{}
 	}
@@ -443,7 +414,7 @@ func (seat *Seat) replaceLoose(o *object) error {
 	}
 	seat.mu.Lock()
 	defer seat.mu.Unlock()
-	last := seat.loose[o.id]
+	last := seat.loose.get(o.id)
 	err := exchange(seat.loose, o)
 	if err != nil {
 		last = o
@@ -454,7 +425,7 @@ func (seat *Seat) replaceLoose(o *object) error {
 
 func (t *Token) replaceLoose(o *object) error {
 	t.mu.RLock()
-	last := t.loose[o.id] // edits keeps it there
+	last := t.loose.get(o.id) // edits keeps it there
 	t.mu.RUnlock()
 	if last == nil {
 		return errGone(o.id)
@@ -477,21 +448,20 @@ func errGone(id ObjectID) error {
 	return refuse(ck.CKR_OBJECT_HANDLE_INVALID, "object %s went away meanwhile", id)
 }
 
-func exchange(objects map[ObjectID]*object, o *object) error {
-	if _, there := objects[o.id]; !there {
+func exchange(objects *catalogue, o *object) error {
+	if objects.byID[o.id] == nil {
 		return errGone(o.id)
 	}
-	objects[o.id] = o
+	objects.put(o)
 	return nil
 }
 
 // replaceHalf stores one object of a pair beside the other as it is.
 func (t *Token) replaceHalf(o *object) error {
-	info, err := t.keys.Info(o.key.identity)
+	private, public, _, err := t.keys.Attributes(o.key.identity)
 	if err != nil {
 		return err
 	}
-	private, public := info.Private, info.Public
 	if o.class() == ck.CKO_PRIVATE_KEY {
 		private = o.record()
 	} else {
@@ -544,21 +514,20 @@ func (seat *Seat) destroyable(s Session, id ObjectID) (*object, error) {
 // drop destroys a session object, unless its session or the login ended first and did so.
 func (seat *Seat) drop(id ObjectID) {
 	seat.mu.Lock()
-	o, there := seat.loose[id]
-	delete(seat.loose, id)
+	o := seat.loose.remove(id).get()
 	seat.mu.Unlock()
-	if there {
+	if o != nil {
 		seat.discard(o)
 	}
 }
 
 func (t *Token) destroyHalf(o *object) error {
-	info, err := t.keys.Info(o.key.identity)
+	if o.class() == ck.CKO_PRIVATE_KEY {
+		return t.keys.Destroy(o.key.identity)
+	}
+	private, _, _, err := t.keys.Attributes(o.key.identity)
 	if err != nil {
 		return err
 	}
-	if o.class() == ck.CKO_PUBLIC_KEY {
-		return t.keys.SetAttributes(info.Identity, info.Private, nil)
-	}
-	return t.keys.Destroy(info.Identity)
+	return t.keys.SetAttributes(o.key.identity, private, nil)
 }

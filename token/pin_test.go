@@ -19,7 +19,7 @@ func TestWrapMaster(t *testing.T) {
 		t.Fatal(err)
 	}
 	r, err := parsePIN(record)
-	if err != nil || r.KDF != (KDF{3, 65536, 4}) || len(r.Salt) != 16 {
+	if err != nil || r.KDF != (KDF{1, 65536, 4}) || len(r.Salt) != 16 {
 		t.Fatalf("%+v, %v", r, err)
 	}
 	got, err := r.open(userPIN, pinContext("0123", ck.CKU_USER))

@@ -8,6 +8,7 @@ import (
 
 	"github.com/onceleaf/onceleaf/internal/ck"
 	"github.com/onceleaf/onceleaf/keystore"
+	"github.com/onceleaf/onceleaf/mechanism"
 )
 
 // Seat is one application's place at a token: who is logged in there, its sessions and its session objects. What
@@ -20,7 +21,8 @@ type Seat struct {
 	limits    SeatLimits
 	cancelled atomic.Bool // the application is about to end: no PIN is tried for it
 
-	edits sync.Mutex // one change of session objects at a time
+	edits  sync.Mutex   // one change of session objects at a time
+	adding sync.RWMutex // held for reading while objects are added, for writing while a session or a login ends
 
 	mu       sync.RWMutex // guards what follows
 	user     *ck.UserType // who is logged in; nil for nobody. Written under token.pins too
@@ -28,8 +30,9 @@ type Seat struct {
 	present  context.Context // ends at the logout; nil while nobody is logged in
 	leave    context.CancelFunc
 	sessions map[uint64]bool
-	loose    map[ObjectID]*object // the session objects
-	next     uint64               // number of the next session object
+	loose    *catalogue       // the session objects
+	next     uint64           // number of the next session object
+	leaving  []*mechanism.Key // decoded keys that nobody finds any more, to be wiped by discard
 	closed   bool
 }
 
@@ -50,7 +53,7 @@ type SeatLimits struct {
 
 // NewSeat is a place for one more application, where nobody is logged in.
 func (t *Token) NewSeat(limits SeatLimits) *Seat {
-	seat := &Seat{token: t, limits: limits, sessions: map[uint64]bool{}, loose: map[ObjectID]*object{}}
+	seat := &Seat{token: t, limits: limits, sessions: map[uint64]bool{}, loose: newCatalogue()}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.seats[seat] = true
@@ -75,11 +78,13 @@ func (seat *Seat) Close() {
 
 // close is Close for a caller that holds token.pins, and discards without it what was taken off the list.
 func (seat *Seat) close() (gone []*object) {
+	seat.adding.Lock()
 	seat.mu.Lock()
 	seat.closed = true
 	clear(seat.sessions)
 	gone = seat.takeSessionObjects(func(*object) bool { return true })
 	seat.mu.Unlock()
+	seat.adding.Unlock()
 	gone = append(gone, seat.logout()...)
 	seat.token.mu.Lock()
 	defer seat.token.mu.Unlock()
@@ -118,10 +123,12 @@ func (seat *Seat) countSessions() int {
 
 // EndSession destroys the session's objects and returns their names.
 func (seat *Seat) EndSession(id uint64) []ObjectID {
+	seat.adding.Lock()
 	seat.mu.Lock()
 	delete(seat.sessions, id)
 	gone := seat.takeSessionObjects(func(o *object) bool { return o.owner == id })
 	seat.mu.Unlock()
+	seat.adding.Unlock()
 	ids := make([]ObjectID, 0, len(gone))
 	for _, o := range gone {
 		ids = append(ids, o.id)
@@ -134,27 +141,41 @@ func (seat *Seat) EndSession(id uint64) []ObjectID {
 // takeSessionObjects removes the session objects that go. The caller holds mu for writing, and discards them without
 // it.
 func (seat *Seat) takeSessionObjects(goes func(*object) bool) (gone []*object) {
-	for id, o := range seat.loose {
+	for _, o := range seat.loose.objects() {
 		if goes(o) {
 			gone = append(gone, o)
-			delete(seat.loose, id)
 		}
+	}
+	for _, o := range gone {
+		seat.loose.remove(o.id)
 	}
 	return gone
 }
 
-// discard ends session objects that were taken off the list. The caller holds no lock, for it waits until nobody computes
+// discard ends session objects that were taken off the list, and the keys that leave with a login. The caller holds no lock, for it waits until nobody computes
 // with them any more.
 func (seat *Seat) discard(gone ...*object) {
 	for _, o := range gone {
 		o.leave()
 	}
+	seat.wipeLeaving()
 	for _, o := range gone {
 		o.discard()
 		seat.release(o)
 		if o.key != nil {
 			seat.releaseBytes(o.key.memory)
 		}
+	}
+}
+
+// wipeLeaving waits for what computes with the keys.
+func (seat *Seat) wipeLeaving() {
+	seat.mu.Lock()
+	keys := seat.leaving
+	seat.leaving = nil
+	seat.mu.Unlock()
+	for _, key := range keys {
+		key.Wipe()
 	}
 }
 
@@ -189,7 +210,7 @@ func (seat *Seat) releaseBytes(bytes int64) {
 
 // room is nil if the limits allow these session objects too, else CKR_DEVICE_MEMORY. The caller holds mu.
 func (seat *Seat) room(more []*object) error {
-	objects, keys := len(seat.loose)+len(more), 0
+	objects, keys := seat.loose.len()+len(more), 0
 	for _, o := range more {
 		if o.key != nil {
 			keys++
@@ -201,7 +222,7 @@ func (seat *Seat) room(more []*object) error {
 	if keys == 0 {
 		return nil
 	}
-	for _, o := range seat.loose {
+	for _, o := range seat.loose.objects() {
 		if o.key != nil {
 			keys++
 		}

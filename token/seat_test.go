@@ -32,7 +32,7 @@ func (tk *testToken) everything() string {
 	for _, o := range tk.all() {
 		fmt.Fprintf(&text, "%s %q", o.id, o.stored[ck.CKA_LABEL])
 		if o.key != nil {
-			s, err := o.supply()
+			s, err := o.key.keys.Info(o.key.identity)
 			fmt.Fprintf(&text, " %d of %d, generation %d, %v", s.Remaining, s.Capacity, s.Generation, err)
 		}
 		text.WriteString("\n")
@@ -55,6 +55,7 @@ type scene struct {
 	s               Session
 	hidden, shown   ObjectID // HSS private keys; hidden is CKA_PRIVATE
 	public          ObjectID
+	aes             ObjectID // a secret key that is CKA_PRIVATE
 	inSession       ObjectID // an HSS private key that all could see, and a session object
 	request         ObjectID // from another token
 	transfer        ObjectID // which opens capsule
@@ -73,6 +74,7 @@ func newScene(t *testing.T) *scene {
 	var err error
 	_, c.inSession, err = here.GenerateHSS(t.Context(), c.s, nil, append(oneLevel(), Attribute{ck.CKA_PRIVATE, no}))
 	here.must(err)
+	c.aes = here.aesKey(c.s)
 	received := here.hand(c.s, c.given, 4, there, s2)
 	c.receipt = there.value(received, ck.CKA_ONCELEAF_RECEIPT)
 	_, transfer, request := here.request(c.s)
@@ -192,7 +194,13 @@ func (c *scene) doors() map[string]door {
 			}
 			return nil
 		}, fine, fine},
-		"RefuseWrap": {func(b *testToken, _ Session) error { return b.RefuseWrap(c.shown, ck.CKM_HSS) }, ck.CKR_KEY_UNEXTRACTABLE, ck.CKR_KEY_UNEXTRACTABLE},
+		"Key": {func(b *testToken, _ Session) error {
+			_, err := b.Key(c.aes, ck.Mechanism{Type: ck.CKM_AES_ECB}, ck.CKA_ENCRYPT, ck.CKF_ENCRYPT)
+			return err
+		}, unseen, unseen},
+		"SecretKey":    {func(b *testToken, _ Session) error { return second(b.SecretKey(c.aes)) }, unseen, unseen},
+		"Authenticate": {func(b *testToken, _ Session) error { return b.Authenticate(userPIN) }, outside, outside},
+		"RefuseWrap":   {func(b *testToken, _ Session) error { return b.RefuseWrap(c.shown, ck.CKM_HSS) }, ck.CKR_KEY_UNEXTRACTABLE, ck.CKR_KEY_UNEXTRACTABLE},
 		"Verifier": {func(b *testToken, _ Session) error {
 			_, err := b.Verifier(c.public, ck.CKM_HSS)
 			return err
@@ -229,6 +237,7 @@ const soTurn = 7 // number of the session from which the SO tries
 func TestAnotherSeatOpensNothing(t *testing.T) {
 	c := newScene(t)
 	doors := c.doors()
+	maps.Copy(doors, c.makingDoors())
 	methods := reflect.TypeFor[*Seat]()
 	for i := range methods.NumMethod() {
 		name := methods.Method(i).Name
@@ -530,7 +539,7 @@ func TestReinitialiseBesideSeats(t *testing.T) {
 	if got := tk.status(); got.Users != 0 || got.Lingering || tk.User() != nil || b.User() != nil {
 		t.Errorf("%+v", got)
 	}
-	if b.Exists(key) || !slices.Equal(b.Find(nil), nil) {
+	if b.Exists(key) || len(b.objects()) > 0 {
 		t.Error("objects are left")
 	}
 	if err := b.Login(ck.CKU_USER, userPIN); result(err) != ck.CKR_USER_PIN_NOT_INITIALIZED {

@@ -13,14 +13,18 @@ const defaultWarnBelow uint64 = 10
 
 // supply is what an HSS private key has left, held against the threshold of its owner.
 type supply struct {
-	keystore.Info
+	keystore.Supply
 	warnBelow uint64 // percent of Capacity; 0: never low
+}
+
+func supplyOf(info keystore.Info, warnBelow uint64) supply {
+	return supply{keystore.Supply{Status: info.Status, Remaining: info.Remaining, Capacity: info.Capacity}, warnBelow}
 }
 
 // supply reads what the HSS private key behind o has left at this moment.
 func (o *object) supply() (supply, error) {
-	info, err := o.key.keys.Info(o.key.identity)
-	return supply{info, o.stored.warnBelow()}, err
+	s, err := o.key.keys.Supply(o.key.identity)
+	return supply{s, o.stored.warnBelow()}, err
 }
 
 // warnBelow is CKA_ONCELEAF_WARN_BELOW, which older keys do not have.
@@ -61,7 +65,10 @@ func (g *gauge) move(read func() level) (from, to level) {
 			from = *last
 		}
 		to = read()
-		if from == to || g.last.CompareAndSwap(last, &to) {
+		if from == to {
+			return from, to
+		}
+		if noted := to; g.last.CompareAndSwap(last, &noted) {
 			return from, to
 		}
 	}
@@ -85,20 +92,18 @@ func (t *Token) watch(o *object) {
 
 // watchAll tells the log about every key that is low. Nobody signs meanwhile: the user is about to log in.
 func (t *Token) watchAll() {
-	for _, info := range t.keys.Keys() {
-		for _, o := range t.pair(info) {
-			if o.class() != ck.CKO_PRIVATE_KEY {
-				continue
-			}
-			s := supply{info, o.stored.warnBelow()}
-			now := s.level()
-			o.key.gauge.last.Store(&now)
-			switch {
-			case now.low && now.exhausted:
-				t.log.Warn("the key is used up for good; make a new key", o.about(s)...)
-			case now.low:
-				t.log.Warn("the key is low; plan the next one", o.about(s)...)
-			}
+	for _, o := range t.allHalves() {
+		if o.class() != ck.CKO_PRIVATE_KEY {
+			continue
+		}
+		s, _ := o.supply() // of a key that went meanwhile: nothing
+		now := s.level()
+		o.key.gauge.last.Store(&now)
+		switch {
+		case now.low && now.exhausted:
+			t.log.Warn("the key is used up for good; make a new key", o.about(s)...)
+		case now.low:
+			t.log.Warn("the key is low; plan the next one", o.about(s)...)
 		}
 	}
 }

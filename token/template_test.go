@@ -287,7 +287,7 @@ func TestNoAttributeIsForgotten(t *testing.T) {
 		}
 	}
 	objects := tk.all()
-	if len(objects) != 10 {
+	if len(objects) != 10+len(profiles) {
 		t.Fatalf("%d objects", len(objects))
 	}
 	for _, o := range objects {
@@ -343,10 +343,13 @@ func TestCreateTemplates(t *testing.T) {
 		{"unknown attribute", with(key, Attribute{0x4711, nil}), ck.CKR_ATTRIBUTE_TYPE_INVALID},
 		{"HSS private key", []Attribute{{ck.CKA_CLASS, Ulong(ck.CKO_PRIVATE_KEY)}, hss, {ck.CKA_VALUE, value}}, ck.CKR_TEMPLATE_INCONSISTENT},
 		{"transfer private key", []Attribute{{ck.CKA_CLASS, Ulong(ck.CKO_PRIVATE_KEY)}, ours, {ck.CKA_VALUE, value}}, ck.CKR_TEMPLATE_INCONSISTENT},
-		{"RSA key", []Attribute{public, {ck.CKA_KEY_TYPE, Ulong(ck.CKK_RSA)}, {ck.CKA_MODULUS, value}}, ck.CKR_ATTRIBUTE_VALUE_INVALID},
-		{"secret key", []Attribute{{ck.CKA_CLASS, Ulong(ck.CKO_SECRET_KEY)}, {ck.CKA_KEY_TYPE, Ulong(ck.CKK_AES)}}, ck.CKR_ATTRIBUTE_VALUE_INVALID},
-		{"certificate", []Attribute{{ck.CKA_CLASS, Ulong(ck.CKO_CERTIFICATE)}}, ck.CKR_ATTRIBUTE_VALUE_INVALID},
-		{"data", []Attribute{{ck.CKA_CLASS, Ulong(ck.CKO_DATA)}, {ck.CKA_VALUE, value}}, ck.CKR_ATTRIBUTE_VALUE_INVALID},
+		{"RSA key without exponent", []Attribute{public, {ck.CKA_KEY_TYPE, Ulong(ck.CKK_RSA)}, {ck.CKA_MODULUS, value}}, ck.CKR_TEMPLATE_INCOMPLETE},
+		{"secret key without value", []Attribute{{ck.CKA_CLASS, Ulong(ck.CKO_SECRET_KEY)}, {ck.CKA_KEY_TYPE, Ulong(ck.CKK_AES)}}, ck.CKR_TEMPLATE_INCOMPLETE},
+		{"certificate without type", []Attribute{{ck.CKA_CLASS, Ulong(ck.CKO_CERTIFICATE)}}, ck.CKR_TEMPLATE_INCOMPLETE},
+		{"attribute certificate", []Attribute{{ck.CKA_CLASS, Ulong(ck.CKO_CERTIFICATE)}, {ck.CKA_CERTIFICATE_TYPE, Ulong(uint64(1))}}, ck.CKR_ATTRIBUTE_VALUE_INVALID},
+		{"data", []Attribute{{ck.CKA_CLASS, Ulong(ck.CKO_DATA)}, {ck.CKA_VALUE, value}}, ck.CKR_OK},
+		{"key of a type that is not offered", []Attribute{public, {ck.CKA_KEY_TYPE, Ulong(ck.CKK_XMSS)}, {ck.CKA_VALUE, value}}, ck.CKR_ATTRIBUTE_VALUE_INVALID},
+		{"profile", []Attribute{{ck.CKA_CLASS, Ulong(ck.CKO_PROFILE)}, {ck.CKA_PROFILE_ID, Ulong(uint64(1))}}, ck.CKR_ATTRIBUTE_VALUE_INVALID},
 		{"vendor class", []Attribute{{ck.CKA_CLASS, Ulong(ck.ObjectClass(0xCE534353))}}, ck.CKR_ATTRIBUTE_VALUE_INVALID},
 		{"request", []Attribute{public, ours, {ck.CKA_VALUE, request}}, ck.CKR_OK},
 		{"altered request", []Attribute{public, ours, {ck.CKA_VALUE, bytes.Replace(request, []byte("test token"), []byte("eve"), 1)}}, ck.CKR_OK}, // only the fingerprint tells
@@ -410,7 +413,7 @@ func TestChange(t *testing.T) {
 
 func TestKeysRemainingIsClamped(t *testing.T) {
 	for remaining, want := range map[uint64]uint64{0: 0, 32: 32, 1<<32 - 1: 1<<32 - 1, 1 << 32: 1<<32 - 1, 1 << 40: 1<<32 - 1, math.MaxUint64: 1<<32 - 1} {
-		value, ok := privateValue(supply{Info: keystore.Info{Remaining: remaining}}, ck.CKA_HSS_KEYS_REMAINING)
+		value, ok := privateValue(keystore.Info{Remaining: remaining}, 0, ck.CKA_HSS_KEYS_REMAINING)
 		if !ok || !bytes.Equal(value, Ulong(want)) {
 			t.Errorf("%d: %x", remaining, value)
 		}

@@ -39,15 +39,17 @@ type Token struct {
 
 	mu       sync.RWMutex // guards what follows
 	label    string
-	loose    map[ObjectID]*object // the token objects that are not in keys
-	stock    stock                // what loose takes
+	loose    *catalogue // the token objects that are not in keys
+	stock    stock      // what loose takes
 	seats    map[*Seat]bool
 	users    int  // seats where the user is logged in. Written under pins too
 	unlocked bool // whether keys is open. Written under pins too
 
-	halvesMu sync.Mutex // guards halves and pairs
-	halves   map[ObjectID]half
-	pairs    map[keystore.Identity]*sync.Mutex // one change of a key pair's attributes at a time
+	halves    halves
+	unwrapped unwrapped
+
+	pairsMu sync.Mutex                        // guards pairs
+	pairs   map[keystore.Identity]*sync.Mutex // one change of a key pair's attributes at a time
 }
 
 // tokenRecord is the shelf's value "token". A store without it is not finished.
@@ -112,7 +114,7 @@ func newToken(c Config, serial string, store *keystore.Bolt, log *slog.Logger) (
 	t := &Token{
 		serial: serial, kdf: c.KDF, linger: c.Linger, log: log, store: store, shelf: store,
 		mostObjects: c.Limits.TokenObjects, mostBytes: maxStock,
-		loose: map[ObjectID]*object{}, seats: map[*Seat]bool{}, halves: map[ObjectID]half{}, pairs: map[keystore.Identity]*sync.Mutex{},
+		loose: newCatalogue(), seats: map[*Seat]bool{}, halves: halves{objects: newCatalogue(), sources: map[ObjectID][]byte{}}, pairs: map[keystore.Identity]*sync.Mutex{},
 	}
 	if err := t.load(); err != nil {
 		return nil, errors.Join(err, store.Close())
@@ -236,8 +238,11 @@ func (t *Token) startOver(soPIN []byte, label string) error {
 		return err
 	}
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.label, t.loose, t.stock.bytes = label, map[ObjectID]*object{}, 0
+	gone := *t.loose
+	t.loose.clear()
+	t.label, t.stock.bytes = label, 0
+	t.mu.Unlock()
+	gone.closeSafes()
 	t.log.Info("the token was initialised again; its keys are destroyed, their ledgers are kept", "token", t.serial)
 	return nil
 }
@@ -251,5 +256,8 @@ func (t *Token) Close() error {
 		seat.discard(seat.close()...) // nobody is kept waiting: no login comes any more
 	}
 	t.lockKeys()
+	t.mu.RLock()
+	t.loose.closeSafes()
+	t.mu.RUnlock()
 	return t.store.Close()
 }

@@ -42,11 +42,11 @@ func (seat *Seat) GenerateTransferKey(s Session, scheme uint64, public, private 
 	if err != nil {
 		return "", "", err
 	}
-	pubAttributes, err := transferPublic.fill(public)
+	pubAttributes, err := transferPublic.fill(generate, public)
 	if err != nil {
 		return "", "", err
 	}
-	privAttributes, err := transferPrivate.fill(private)
+	privAttributes, err := transferPrivate.fill(generate, private)
 	if err != nil {
 		return "", "", err
 	}
@@ -191,7 +191,7 @@ func (seat *Seat) Receive(ctx context.Context, s Session, transfer ObjectID, cap
 	if !seat.userIs(ck.CKU_USER) { // whatever the template says: the leaves come under the master key
 		return "", refuse(ck.CKR_USER_NOT_LOGGED_IN, "leaves are taken in by the user alone")
 	}
-	private, err := hssPrivateReceived.fill(template)
+	private, err := hssPrivate.fill(unwrap, template)
 	if err != nil {
 		return "", err
 	}
@@ -245,7 +245,7 @@ func publicOf(private Attributes) (Attributes, error) {
 	for _, shared := range []ck.AttributeType{ck.CKA_LABEL, ck.CKA_ID, ck.CKA_SUBJECT, ck.CKA_START_DATE, ck.CKA_END_DATE, ck.CKA_TOKEN} {
 		template = append(template, Attribute{shared, private[shared]})
 	}
-	public, err := hssPublic.fill(template)
+	public, err := hssPublic.fill(generate, template)
 	if err != nil {
 		return nil, err
 	}
@@ -279,7 +279,7 @@ func (seat *Seat) transferKey(id ObjectID) (*backup.TransferKey, error) {
 func (seat *Seat) tidyAfterImport(fingerprint string) {
 	seat.token.edits.Lock()
 	defer seat.token.edits.Unlock()
-	for _, o := range seat.all() {
+	for _, o := range seat.candidates([]Attribute{{ck.CKA_ONCELEAF_FINGERPRINT, []byte(fingerprint)}}) {
 		if o.keyType() != ck.CKK_ONCELEAF_TRANSFER || string(o.stored[ck.CKA_ONCELEAF_FINGERPRINT]) != fingerprint {
 			continue
 		}

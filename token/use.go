@@ -21,8 +21,9 @@ type Signer struct {
 }
 
 // Signer checks what C_SignInit has to: the key, its right to sign, the login, and that a leaf is left. It takes no
-// leaf. CKR_OBJECT_HANDLE_INVALID, CKR_KEY_TYPE_INCONSISTENT, CKR_KEY_FUNCTION_NOT_PERMITTED, CKR_MECHANISM_INVALID,
-// CKR_USER_NOT_LOGGED_IN; keystore.ErrExhausted, ErrExternal and ErrQuarantined.
+// leaf. CKR_OBJECT_HANDLE_INVALID, CKR_KEY_HANDLE_INVALID for what is no key, CKR_KEY_TYPE_INCONSISTENT,
+// CKR_KEY_FUNCTION_NOT_PERMITTED, CKR_MECHANISM_INVALID, CKR_USER_NOT_LOGGED_IN; keystore.ErrExhausted,
+// ErrExternal and ErrQuarantined.
 func (seat *Seat) Signer(id ObjectID, mechanism ck.MechanismType) (*Signer, error) {
 	if err := checkMechanism(mechanism, ck.CKF_SIGN); err != nil {
 		return nil, err
@@ -40,11 +41,11 @@ func (seat *Seat) Signer(id ObjectID, mechanism ck.MechanismType) (*Signer, erro
 	if err := o.key.keys.Usable(o.key.identity); err != nil {
 		return nil, advised(err)
 	}
-	info, err := o.key.keys.Info(o.key.identity)
+	size, err := o.key.keys.SignatureSize(o.key.identity)
 	if err != nil {
 		return nil, err
 	}
-	return &Signer{seat, o, lms.HSSSignatureSize(info.Levels)}, nil
+	return &Signer{seat, o, size}, nil
 }
 
 // mayUse says whether the secret of an HSS private key may be used here: that of a token key for the user alone. The
@@ -62,6 +63,8 @@ func (o *object) needsUser() bool { return o.owner == 0 || o.private() }
 // usable checks class, type, right and allowed mechanisms of an HSS key.
 func (o *object) usable(class ck.ObjectClass, right ck.AttributeType, mechanism ck.MechanismType) error {
 	switch {
+	case !isKey(o.class()):
+		return refuse(ck.CKR_KEY_HANDLE_INVALID, "%s is no key", o.id)
 	case !o.is(class, ck.CKK_HSS):
 		return refuse(ck.CKR_KEY_TYPE_INCONSISTENT, "%s wants an HSS key of class %s", mechanism, class)
 	case !o.may(right):
@@ -146,13 +149,9 @@ func (seat *Seat) Verifier(id ObjectID, mechanism ck.MechanismType) (*Verifier, 
 		v.shortest, v.longest = signatureSizes(v.public)
 		return v, nil
 	}
-	info, err := o.key.keys.Info(o.key.identity)
-	if err != nil {
-		return nil, err
-	}
-	v.shortest = lms.HSSSignatureSize(info.Levels)
+	v.shortest, err = o.key.keys.SignatureSize(o.key.identity)
 	v.longest = v.shortest
-	return v, nil
+	return v, err
 }
 
 // signatureSizes bounds the signatures under a public key, in bytes. The key tells the parameters of the root tree

@@ -285,7 +285,7 @@ func TestTokenObjectLimits(t *testing.T) {
 	first, err = make1(1000)
 	tk.must(err)
 	sum := int64(0)
-	for _, o := range tk.Token.loose {
+	for _, o := range tk.Token.loose.objects() {
 		sum += o.size()
 	}
 	if tk.stock != (stock{0, sum}) {

@@ -45,24 +45,24 @@
 	OFFERED(C_FindObjects, (CK_SESSION_HANDLE session, CK_OBJECT_HANDLE_PTR objects, CK_ULONG max, \
 		CK_ULONG_PTR count)) \
 	OFFERED(C_FindObjectsFinal, (CK_SESSION_HANDLE session)) \
-	ABSENT(C_EncryptInit, (CK_SESSION_HANDLE session, CK_MECHANISM_PTR mechanism, CK_OBJECT_HANDLE key)) \
-	ABSENT(C_Encrypt, (CK_SESSION_HANDLE session, CK_BYTE_PTR data, CK_ULONG dataLen, CK_BYTE_PTR encrypted, \
+	OFFERED(C_EncryptInit, (CK_SESSION_HANDLE session, CK_MECHANISM_PTR mechanism, CK_OBJECT_HANDLE key)) \
+	OFFERED(C_Encrypt, (CK_SESSION_HANDLE session, CK_BYTE_PTR data, CK_ULONG dataLen, CK_BYTE_PTR encrypted, \
 		CK_ULONG_PTR encryptedLen)) \
-	ABSENT(C_EncryptUpdate, (CK_SESSION_HANDLE session, CK_BYTE_PTR part, CK_ULONG partLen, CK_BYTE_PTR encrypted, \
-		CK_ULONG_PTR encryptedLen)) \
-	ABSENT(C_EncryptFinal, (CK_SESSION_HANDLE session, CK_BYTE_PTR encrypted, CK_ULONG_PTR encryptedLen)) \
-	ABSENT(C_DecryptInit, (CK_SESSION_HANDLE session, CK_MECHANISM_PTR mechanism, CK_OBJECT_HANDLE key)) \
-	ABSENT(C_Decrypt, (CK_SESSION_HANDLE session, CK_BYTE_PTR encrypted, CK_ULONG encryptedLen, CK_BYTE_PTR data, \
+	OFFERED(C_EncryptUpdate, (CK_SESSION_HANDLE session, CK_BYTE_PTR part, CK_ULONG partLen, \
+		CK_BYTE_PTR encrypted, CK_ULONG_PTR encryptedLen)) \
+	OFFERED(C_EncryptFinal, (CK_SESSION_HANDLE session, CK_BYTE_PTR encrypted, CK_ULONG_PTR encryptedLen)) \
+	OFFERED(C_DecryptInit, (CK_SESSION_HANDLE session, CK_MECHANISM_PTR mechanism, CK_OBJECT_HANDLE key)) \
+	OFFERED(C_Decrypt, (CK_SESSION_HANDLE session, CK_BYTE_PTR encrypted, CK_ULONG encryptedLen, CK_BYTE_PTR data, \
 		CK_ULONG_PTR dataLen)) \
-	ABSENT(C_DecryptUpdate, (CK_SESSION_HANDLE session, CK_BYTE_PTR encrypted, CK_ULONG encryptedLen, \
+	OFFERED(C_DecryptUpdate, (CK_SESSION_HANDLE session, CK_BYTE_PTR encrypted, CK_ULONG encryptedLen, \
 		CK_BYTE_PTR part, CK_ULONG_PTR partLen)) \
-	ABSENT(C_DecryptFinal, (CK_SESSION_HANDLE session, CK_BYTE_PTR part, CK_ULONG_PTR partLen)) \
-	ABSENT(C_DigestInit, (CK_SESSION_HANDLE session, CK_MECHANISM_PTR mechanism)) \
-	ABSENT(C_Digest, (CK_SESSION_HANDLE session, CK_BYTE_PTR data, CK_ULONG dataLen, CK_BYTE_PTR digest, \
+	OFFERED(C_DecryptFinal, (CK_SESSION_HANDLE session, CK_BYTE_PTR part, CK_ULONG_PTR partLen)) \
+	OFFERED(C_DigestInit, (CK_SESSION_HANDLE session, CK_MECHANISM_PTR mechanism)) \
+	OFFERED(C_Digest, (CK_SESSION_HANDLE session, CK_BYTE_PTR data, CK_ULONG dataLen, CK_BYTE_PTR digest, \
 		CK_ULONG_PTR digestLen)) \
-	ABSENT(C_DigestUpdate, (CK_SESSION_HANDLE session, CK_BYTE_PTR part, CK_ULONG partLen)) \
-	ABSENT(C_DigestKey, (CK_SESSION_HANDLE session, CK_OBJECT_HANDLE key)) \
-	ABSENT(C_DigestFinal, (CK_SESSION_HANDLE session, CK_BYTE_PTR digest, CK_ULONG_PTR digestLen)) \
+	OFFERED(C_DigestUpdate, (CK_SESSION_HANDLE session, CK_BYTE_PTR part, CK_ULONG partLen)) \
+	OFFERED(C_DigestKey, (CK_SESSION_HANDLE session, CK_OBJECT_HANDLE key)) \
+	OFFERED(C_DigestFinal, (CK_SESSION_HANDLE session, CK_BYTE_PTR digest, CK_ULONG_PTR digestLen)) \
 	OFFERED(C_SignInit, (CK_SESSION_HANDLE session, CK_MECHANISM_PTR mechanism, CK_OBJECT_HANDLE key)) \
 	OFFERED(C_Sign, (CK_SESSION_HANDLE session, CK_BYTE_PTR data, CK_ULONG dataLen, CK_BYTE_PTR signature, \
 		CK_ULONG_PTR signatureLen)) \
@@ -87,7 +87,7 @@
 		CK_BYTE_PTR encrypted, CK_ULONG_PTR encryptedLen)) \
 	ABSENT(C_DecryptVerifyUpdate, (CK_SESSION_HANDLE session, CK_BYTE_PTR encrypted, CK_ULONG encryptedLen, \
 		CK_BYTE_PTR part, CK_ULONG_PTR partLen)) \
-	ABSENT(C_GenerateKey, (CK_SESSION_HANDLE session, CK_MECHANISM_PTR mechanism, CK_ATTRIBUTE_PTR attributes, \
+	OFFERED(C_GenerateKey, (CK_SESSION_HANDLE session, CK_MECHANISM_PTR mechanism, CK_ATTRIBUTE_PTR attributes, \
 		CK_ULONG count, CK_OBJECT_HANDLE_PTR key)) \
 	OFFERED(C_GenerateKeyPair, (CK_SESSION_HANDLE session, CK_MECHANISM_PTR mechanism, \
 		CK_ATTRIBUTE_PTR publicAttributes, CK_ULONG publicCount, CK_ATTRIBUTE_PTR privateAttributes, \
@@ -97,7 +97,7 @@
 	OFFERED(C_UnwrapKey, (CK_SESSION_HANDLE session, CK_MECHANISM_PTR mechanism, CK_OBJECT_HANDLE unwrappingKey, \
 		CK_BYTE_PTR wrapped, CK_ULONG wrappedLen, CK_ATTRIBUTE_PTR attributes, CK_ULONG count, \
 		CK_OBJECT_HANDLE_PTR key)) \
-	ABSENT(C_DeriveKey, (CK_SESSION_HANDLE session, CK_MECHANISM_PTR mechanism, CK_OBJECT_HANDLE baseKey, \
+	OFFERED(C_DeriveKey, (CK_SESSION_HANDLE session, CK_MECHANISM_PTR mechanism, CK_OBJECT_HANDLE baseKey, \
 		CK_ATTRIBUTE_PTR attributes, CK_ULONG count, CK_OBJECT_HANDLE_PTR key)) \
 	OFFERED(C_SeedRandom, (CK_SESSION_HANDLE session, CK_BYTE_PTR seed, CK_ULONG seedLen)) \
 	OFFERED(C_GenerateRandom, (CK_SESSION_HANDLE session, CK_BYTE_PTR random, CK_ULONG randomLen)) \
@@ -109,29 +109,29 @@
 	OFFERED(C_GetInterfaceList, (CK_INTERFACE_PTR interfaces, CK_ULONG_PTR count)) \
 	OFFERED(C_GetInterface, (CK_UTF8CHAR_PTR name, CK_VERSION_PTR version, CK_INTERFACE_PTR_PTR interface, \
 		CK_FLAGS flags)) \
-	ABSENT(C_LoginUser, (CK_SESSION_HANDLE session, CK_USER_TYPE user, CK_UTF8CHAR_PTR pin, CK_ULONG pinLen, \
+	OFFERED(C_LoginUser, (CK_SESSION_HANDLE session, CK_USER_TYPE user, CK_UTF8CHAR_PTR pin, CK_ULONG pinLen, \
 		CK_UTF8CHAR_PTR name, CK_ULONG nameLen)) \
 	OFFERED(C_SessionCancel, (CK_SESSION_HANDLE session, CK_FLAGS flags)) \
-	ABSENT(C_MessageEncryptInit, (CK_SESSION_HANDLE session, CK_MECHANISM_PTR mechanism, CK_OBJECT_HANDLE key)) \
-	ABSENT(C_EncryptMessage, (CK_SESSION_HANDLE session, CK_VOID_PTR parameter, CK_ULONG parameterLen, \
+	OFFERED(C_MessageEncryptInit, (CK_SESSION_HANDLE session, CK_MECHANISM_PTR mechanism, CK_OBJECT_HANDLE key)) \
+	OFFERED(C_EncryptMessage, (CK_SESSION_HANDLE session, CK_VOID_PTR parameter, CK_ULONG parameterLen, \
 		CK_BYTE_PTR associated, CK_ULONG associatedLen, CK_BYTE_PTR plain, CK_ULONG plainLen, \
 		CK_BYTE_PTR encrypted, CK_ULONG_PTR encryptedLen)) \
-	ABSENT(C_EncryptMessageBegin, (CK_SESSION_HANDLE session, CK_VOID_PTR parameter, CK_ULONG parameterLen, \
+	OFFERED(C_EncryptMessageBegin, (CK_SESSION_HANDLE session, CK_VOID_PTR parameter, CK_ULONG parameterLen, \
 		CK_BYTE_PTR associated, CK_ULONG associatedLen)) \
-	ABSENT(C_EncryptMessageNext, (CK_SESSION_HANDLE session, CK_VOID_PTR parameter, CK_ULONG parameterLen, \
+	OFFERED(C_EncryptMessageNext, (CK_SESSION_HANDLE session, CK_VOID_PTR parameter, CK_ULONG parameterLen, \
 		CK_BYTE_PTR plain, CK_ULONG plainLen, CK_BYTE_PTR encrypted, CK_ULONG_PTR encryptedLen, \
 		CK_FLAGS flags)) \
-	ABSENT(C_MessageEncryptFinal, (CK_SESSION_HANDLE session)) \
-	ABSENT(C_MessageDecryptInit, (CK_SESSION_HANDLE session, CK_MECHANISM_PTR mechanism, CK_OBJECT_HANDLE key)) \
-	ABSENT(C_DecryptMessage, (CK_SESSION_HANDLE session, CK_VOID_PTR parameter, CK_ULONG parameterLen, \
+	OFFERED(C_MessageEncryptFinal, (CK_SESSION_HANDLE session)) \
+	OFFERED(C_MessageDecryptInit, (CK_SESSION_HANDLE session, CK_MECHANISM_PTR mechanism, CK_OBJECT_HANDLE key)) \
+	OFFERED(C_DecryptMessage, (CK_SESSION_HANDLE session, CK_VOID_PTR parameter, CK_ULONG parameterLen, \
 		CK_BYTE_PTR associated, CK_ULONG associatedLen, CK_BYTE_PTR encrypted, CK_ULONG encryptedLen, \
 		CK_BYTE_PTR plain, CK_ULONG_PTR plainLen)) \
-	ABSENT(C_DecryptMessageBegin, (CK_SESSION_HANDLE session, CK_VOID_PTR parameter, CK_ULONG parameterLen, \
+	OFFERED(C_DecryptMessageBegin, (CK_SESSION_HANDLE session, CK_VOID_PTR parameter, CK_ULONG parameterLen, \
 		CK_BYTE_PTR associated, CK_ULONG associatedLen)) \
-	ABSENT(C_DecryptMessageNext, (CK_SESSION_HANDLE session, CK_VOID_PTR parameter, CK_ULONG parameterLen, \
+	OFFERED(C_DecryptMessageNext, (CK_SESSION_HANDLE session, CK_VOID_PTR parameter, CK_ULONG parameterLen, \
 		CK_BYTE_PTR encrypted, CK_ULONG encryptedLen, CK_BYTE_PTR plain, CK_ULONG_PTR plainLen, \
 		CK_FLAGS flags)) \
-	ABSENT(C_MessageDecryptFinal, (CK_SESSION_HANDLE session)) \
+	OFFERED(C_MessageDecryptFinal, (CK_SESSION_HANDLE session)) \
 	ABSENT(C_MessageSignInit, (CK_SESSION_HANDLE session, CK_MECHANISM_PTR mechanism, CK_OBJECT_HANDLE key)) \
 	ABSENT(C_SignMessage, (CK_SESSION_HANDLE session, CK_VOID_PTR parameter, CK_ULONG parameterLen, \
 		CK_BYTE_PTR data, CK_ULONG dataLen, CK_BYTE_PTR signature, CK_ULONG_PTR signatureLen)) \
@@ -148,17 +148,17 @@
 	ABSENT(C_MessageVerifyFinal, (CK_SESSION_HANDLE session))
 
 #define CK_FUNCTIONS_ADDED_IN_3_2(OFFERED, ABSENT) \
-	ABSENT(C_EncapsulateKey, (CK_SESSION_HANDLE session, CK_MECHANISM_PTR mechanism, CK_OBJECT_HANDLE publicKey, \
+	OFFERED(C_EncapsulateKey, (CK_SESSION_HANDLE session, CK_MECHANISM_PTR mechanism, CK_OBJECT_HANDLE publicKey, \
 		CK_ATTRIBUTE_PTR attributes, CK_ULONG count, CK_BYTE_PTR encapsulated, CK_ULONG_PTR encapsulatedLen, \
 		CK_OBJECT_HANDLE_PTR key)) \
-	ABSENT(C_DecapsulateKey, (CK_SESSION_HANDLE session, CK_MECHANISM_PTR mechanism, CK_OBJECT_HANDLE privateKey, \
+	OFFERED(C_DecapsulateKey, (CK_SESSION_HANDLE session, CK_MECHANISM_PTR mechanism, CK_OBJECT_HANDLE privateKey, \
 		CK_ATTRIBUTE_PTR attributes, CK_ULONG count, CK_BYTE_PTR encapsulated, CK_ULONG encapsulatedLen, \
 		CK_OBJECT_HANDLE_PTR key)) \
-	ABSENT(C_VerifySignatureInit, (CK_SESSION_HANDLE session, CK_MECHANISM_PTR mechanism, CK_OBJECT_HANDLE key, \
+	OFFERED(C_VerifySignatureInit, (CK_SESSION_HANDLE session, CK_MECHANISM_PTR mechanism, CK_OBJECT_HANDLE key, \
 		CK_BYTE_PTR signature, CK_ULONG signatureLen)) \
-	ABSENT(C_VerifySignature, (CK_SESSION_HANDLE session, CK_BYTE_PTR data, CK_ULONG dataLen)) \
-	ABSENT(C_VerifySignatureUpdate, (CK_SESSION_HANDLE session, CK_BYTE_PTR part, CK_ULONG partLen)) \
-	ABSENT(C_VerifySignatureFinal, (CK_SESSION_HANDLE session)) \
+	OFFERED(C_VerifySignature, (CK_SESSION_HANDLE session, CK_BYTE_PTR data, CK_ULONG dataLen)) \
+	OFFERED(C_VerifySignatureUpdate, (CK_SESSION_HANDLE session, CK_BYTE_PTR part, CK_ULONG partLen)) \
+	OFFERED(C_VerifySignatureFinal, (CK_SESSION_HANDLE session)) \
 	ABSENT(C_GetSessionValidationFlags, (CK_SESSION_HANDLE session, CK_SESSION_VALIDATION_FLAGS_TYPE type, \
 		CK_FLAGS_PTR flags)) \
 	ABSENT(C_AsyncComplete, (CK_SESSION_HANDLE session, CK_UTF8CHAR_PTR function, CK_ASYNC_DATA_PTR result)) \

@@ -1,12 +1,14 @@
 // Command embedded is libonceleaf-embedded.so: the whole token as a PKCS#11 library inside the application's process,
 // built with -buildmode=c-shared.
 //
-// Each function is a thin pair. The C half (entries.c) asks whether this is a forked child and whether the pointers
-// can be right; the Go half converts, calls p11module, and copies the answer out. What is the same for every library
-// that shows this token is in p11module.
+// Each function has a stub in C, the same that libonceleaf.so has. It is generated from the table of functions
+// (calls.c), asks whether this is a forked child and whether the pointers can be right, and puts the arguments into a
+// frame, which goes to package dispatch by one call of Go (transport.c, answer.go) and not over a socket. What the
+// libraries share in C stands in this folder and not in one of its own, because Go's build cache knows only the files
+// of a package: calls.c, exchange.c, marshal.c, lists.c, events.c and their headers.
 //
-// The invariant here: the caller's buffers are written only after p11module answered CKR_OK, a length only when it
-// also answers CKR_BUFFER_TOO_SMALL, and no Go code runs in a forked child.
+// The invariant here: the caller's buffers are written only after the whole answer was right, frames are wiped when the
+// call ends, and no Go code runs in a forked child.
 //
 // Not promised: that a process which forks can use the token in the child (every call fails at once there), or that a
 // host whose signal handlers lack SA_ONSTACK is safe with a Go runtime inside.
@@ -22,7 +24,6 @@ import "C"
 import (
 	"unsafe"
 
-	"github.com/onceleaf/onceleaf/internal/ck"
 	"github.com/onceleaf/onceleaf/p11module"
 )
 
@@ -64,31 +65,10 @@ func goFinalize(reserved C.int) C.CK_RV {
 	return C.CK_RV(module.Finalize(reserved != 0))
 }
 
-//export goGetInfo
-func goGetInfo(info *C.CK_INFO) C.CK_RV {
-	answer, rv := module.GetInfo()
-	if rv != ck.CKR_OK {
-		return C.CK_RV(rv)
-	}
-	info.cryptokiVersion = version(answer.CryptokiVersion)
-	pad(info.manufacturerID[:], answer.Manufacturer)
-	info.flags = C.CK_FLAGS(answer.Flags)
-	pad(info.libraryDescription[:], answer.Description)
-	info.libraryVersion = version(answer.LibraryVersion)
-	return C.CKR_OK
-}
-
-// goInitialized is CKR_OK between C_Initialize and C_Finalize, else CKR_CRYPTOKI_NOT_INITIALIZED.
+// goStanding is CKR_OK between C_Initialize and C_Finalize, else what every call answers.
 //
-//export goInitialized
-func goInitialized() C.CK_RV {
+//export goStanding
+func goStanding() C.CK_RV {
 	_, rv := module.GetInfo()
 	return C.CK_RV(rv)
-}
-
-// goBadArguments is the answer to arguments that cannot be right; flags name the operations that end by it.
-//
-//export goBadArguments
-func goBadArguments(session C.CK_SESSION_HANDLE, flags C.CK_FLAGS) C.CK_RV {
-	return C.CK_RV(module.BadArguments(ck.SessionHandle(session), uint64(flags)))
 }

@@ -74,6 +74,12 @@ CK_RV standing(void)
 	return which_process() == HOME ? answer_of_state() : CKR_CRYPTOKI_NOT_INITIALIZED;
 }
 
+bool at_home(void)
+{
+	enum process process = which_process();
+	return process == HOME || process == UNCLAIMED;
+}
+
 CK_RV decline(unsigned long of, enum state to)
 {
 	struct held before = hold();

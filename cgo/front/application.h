@@ -23,10 +23,7 @@ enum state {
 CK_RV initialize_application(const CK_C_INITIALIZE_ARGS *);
 CK_RV finalize_application(void);
 
-/* standing is CKR_OK if calls may go on, else what each of them answers. It takes no lock. */
-CK_RV standing(void);
-
-/* answer_of_state is standing for who knows that this process is the home. */
+/* answer_of_state is standing() (call.h) for who knows that this process is the home. */
 CK_RV answer_of_state(void);
 
 /*

@@ -41,7 +41,6 @@ static void end_of_thread(void *value)
 		return;
 	/* A thread that returns can still be cancelled here. */
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
-	redeem(r);
 	struct held before = hold();
 	for (struct record **at = &records; *at != NULL; at = &(*at)->next) {
 		if (*at == r) {
@@ -55,11 +54,6 @@ static void end_of_thread(void *value)
 	drop_buffer(&r->call.answer);
 	free(r);
 	pthread_setcancelstate(cancel_state, NULL);
-}
-
-struct record *first_record(void)
-{
-	return records;
 }
 
 bool make_key(void)
@@ -246,10 +240,8 @@ void abandon_own_call(void)
 void close_idle(void)
 {
 	for (struct record *r = records; r != NULL; r = r->next) {
-		if (atomic_load(&r->busy))
-			continue;
-		break_promise(&r->promise);
-		close_connection(&r->connection);
+		if (!atomic_load(&r->busy))
+			close_connection(&r->connection);
 	}
 }
 
@@ -259,7 +251,6 @@ void forget_threads(void)
 		close_copy(&r->connection);
 		drop_buffer(&r->call.out);
 		drop_buffer(&r->call.answer);
-		break_promise(&r->promise);
 		atomic_store(&r->busy, false);
 	}
 }

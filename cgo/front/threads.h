@@ -4,7 +4,6 @@
 
 #include "call.h"
 #include "connection.h"
-#include "promise.h"
 
 #include <stdatomic.h>
 
@@ -18,7 +17,6 @@ struct record {
 	unsigned long generation; /* of the application that the connection belongs to */
 	int cancel_state;         /* of the thread, as it was before the call */
 	_Atomic bool busy;        /* in a call; still set at the next one if the host left the call by a jump */
-	struct promise promise;
 	struct record *next;
 };
 
@@ -35,10 +33,5 @@ void abandon_own_call(void);        /* of the calling thread, if the host left o
 unsigned calls_under_way(bool shut); /* their number; with `shut` they wait no longer for an answer */
 void close_idle(void);              /* under the lock: the connections that no call is using */
 void forget_threads(void);          /* in a new home: what a parent's threads had */
-
-struct record *first_record(void); /* of the list, under the lock */
-
-/* send_and_receive sends a frame on the call's connection and receives the answer, into `in`. */
-CK_RV send_and_receive(struct call *, const void *frame, size_t length);
 
 #endif

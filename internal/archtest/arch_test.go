@@ -22,13 +22,14 @@ var mayImport = map[string][]string{
 	"internal/sha256mb":  {},
 	"internal/durable":   {},
 	"internal/ck":        {},
+	"mechanism":          {"internal/ck"},
 	"internal/audit":     {"lms"},
 	"keystore":           {"lms", "internal/durable"},
 	"keystore/storetest": {"keystore"},
 	"backup":             {"lms", "keystore"},
-	"token":              {"lms", "keystore", "backup", "internal/ck", "internal/durable"},
-	"p11module":          {"lms", "keystore", "backup", "internal/ck", "token"},
-	"cgo/embedded":       {"p11module", "internal/ck"},
+	"token":              {"lms", "keystore", "backup", "mechanism", "internal/ck", "internal/durable"},
+	"p11module":          {"lms", "keystore", "backup", "mechanism", "internal/ck", "token"},
+	"cgo/embedded":       {"p11module", "internal/dispatch"},
 	"internal/wire":      {"internal/ck"},
 	"internal/dispatch":  {"internal/wire", "internal/ck", "p11module"},
 	"internal/daemon":    {"internal/wire", "internal/dispatch", "internal/ck", "internal/durable", "p11module", "token"},
@@ -41,12 +42,13 @@ var mayImport = map[string][]string{
 	"internal/wire/generate": {"internal/wire", "internal/ck", "internal/durable"},
 
 	// Tests and the demonstration.
-	"internal/archtest":    {},
-	"internal/crashtest":   {},
-	"softhsm-tests":        {"internal/wire"},
-	"softhsm-tests/worker": {"internal/ck", "internal/wire"},
-	"docs/demo/burst":      {"internal/ck"},
-	"internal/bench":       {"lms", "keystore", "internal/durable", "internal/sha256mb", "internal/ck", "internal/wire"},
+	"internal/archtest":     {},
+	"internal/crashtest":    {},
+	"softhsm-tests":         {"internal/wire"},
+	"softhsm-tests/worker":  {"internal/ck", "internal/wire"},
+	"softhsm-tests/clients": {},
+	"docs/demo/burst":       {"internal/ck"},
+	"internal/bench":        {"lms", "keystore", "internal/durable", "internal/sha256mb", "internal/ck", "internal/wire"},
 }
 
 // writers are the functions that change the file system, and where they may

@@ -21,7 +21,7 @@ import (
 
 var (
 	built   = flag.String("built", "build", "folder of the libraries and the daemon that are measured")
-	softHSM = flag.String("softhsm", "/usr/lib/softhsm/libsofthsm2.so", "SoftHSM's library, which signs with ECDSA for comparison")
+	softHSM = flag.String("softhsm", "/usr/lib/softhsm/libsofthsm2.so", "SoftHSM's library, which does the same for comparison")
 )
 
 // What an application can expect of libonceleaf.so and its daemon.
@@ -67,31 +67,41 @@ func (b *bench) front(ctx context.Context) error {
 
 // applications compiles the program, and gives it a directory for each library.
 func (b *bench) applications(ctx context.Context) (front, embedded application, err error) {
-	program := filepath.Join(b.folder, "application")
+	program, err := b.compile(ctx, "front")
+	if err != nil {
+		return front, embedded, err
+	}
+	if front, err = b.application(program, "libonceleaf.so", "front"); err != nil {
+		return front, embedded, err
+	}
+	front.daemon = filepath.Join(b.folder, "front")
+	embedded, err = b.application(program, "libonceleaf-embedded.so", "embedded")
+	return front, embedded, err
+}
+
+// compile makes a program of one of the files in testdata.
+func (b *bench) compile(ctx context.Context, name string) (program string, err error) {
+	program = filepath.Join(b.folder, name+".program")
 	compile := exec.CommandContext(ctx, "gcc", "-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-o", program,
-		filepath.Join("internal", "bench", "testdata", "front.c"), "-pthread", "-ldl")
+		filepath.Join("internal", "bench", "testdata", name+".c"), "-pthread", "-ldl")
 	if text, err := compile.CombinedOutput(); err != nil {
-		return front, embedded, fmt.Errorf("couldn't compile the application, in the project's folder: %w\n%s", err, text)
+		return "", fmt.Errorf("couldn't compile %s, in the project's folder: %w\n%s", name, err, text)
 	}
-	for name, a := range map[string]*application{"libonceleaf.so": &front, "libonceleaf-embedded.so": &embedded} {
-		library, err := filepath.Abs(filepath.Join(*built, name))
-		if err != nil {
-			return front, embedded, err
-		}
-		folder, err := filepath.Abs(filepath.Join(b.folder, "tokens of "+name))
-		if err != nil {
-			return front, embedded, err
-		}
-		if err := durable.MkdirAll(folder, 0o700); err != nil {
-			return front, embedded, err
-		}
-		*a = application{program: program, library: library, env: []string{
-			"ONCELEAF_DIR=" + folder, "ONCELEAF_CONF=" + os.DevNull, "ONCELEAF_LOG=error", "ONCELEAF_SOCKET=", "ONCELEAF_DAEMON="}}
-		if a == &front {
-			a.daemon = folder
-		}
+	return program, nil
+}
+
+// application is the program with one of our libraries, and a token directory of its own.
+func (b *bench) application(program, library, folder string) (application, error) {
+	library, err := filepath.Abs(filepath.Join(*built, library))
+	if err != nil {
+		return application{}, err
 	}
-	return front, embedded, nil
+	if folder, err = filepath.Abs(filepath.Join(b.folder, folder)); err != nil {
+		return application{}, err
+	}
+	return application{program: program, library: library, env: []string{
+		"ONCELEAF_DIR=" + folder, "ONCELEAF_CONF=" + os.DevNull, "ONCELEAF_LOG=error", "ONCELEAF_SOCKET=", "ONCELEAF_DAEMON="},
+	}, durable.MkdirAll(folder, 0o700)
 }
 
 func (a application) command(ctx context.Context, arguments ...string) *exec.Cmd {
@@ -231,8 +241,11 @@ func (b *bench) frontStart(ctx context.Context, front, _ application) error {
 
 // frontSign is two threads that sign 32 bytes with one key, in turns with SoftHSM's ECDSA over P-256.
 func (b *bench) frontSign(ctx context.Context, front, embedded application) error {
-	other, err := b.softHSM(ctx, front)
+	other, err := b.softHSM(front.program, "softhsm")
 	if err != nil {
+		return err
+	}
+	if _, err := other.run(ctx, "", "ecdsa"); err != nil {
 		return err
 	}
 	apps := []application{front, other, embedded}
@@ -256,9 +269,9 @@ func (b *bench) frontSign(ctx context.Context, front, embedded application) erro
 	return nil
 }
 
-// softHSM is the application with SoftHSM, a token and an ECDSA key.
-func (b *bench) softHSM(ctx context.Context, like application) (application, error) {
-	folder, err := filepath.Abs(filepath.Join(b.folder, "softhsm"))
+// softHSM is the program with SoftHSM and a token directory of its own.
+func (b *bench) softHSM(program, folder string) (application, error) {
+	folder, err := filepath.Abs(filepath.Join(b.folder, folder))
 	if err != nil {
 		return application{}, err
 	}
@@ -269,7 +282,5 @@ func (b *bench) softHSM(ctx context.Context, like application) (application, err
 	if err := durable.Write(config, []byte("directories.tokendir = "+tokens+"\nlog.level = ERROR\n"), 0o600); err != nil {
 		return application{}, err
 	}
-	a := application{program: like.program, library: *softHSM, env: []string{"SOFTHSM2_CONF=" + config}}
-	_, err = a.run(ctx, "", "ecdsa")
-	return a, err
+	return application{program: program, library: *softHSM, env: []string{"SOFTHSM2_CONF=" + config}}, nil
 }

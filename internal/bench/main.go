@@ -127,7 +127,8 @@ func (b *bench) steps() []step {
 		step{"keygen/H20W4/rss", false, b.memory},
 		step{"keygen/H25W4/rss", true, b.memoryOfLargest},
 		step{"open/H20W4", false, b.opening},
-		step{"front", false, b.front})
+		step{"front", false, b.front},
+		step{"p11", false, b.p11})
 }
 
 func (b *bench) measureAll(ctx context.Context) error {

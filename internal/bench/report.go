@@ -19,6 +19,9 @@ import (
 //	open/...              value / reference, times the generation of the same key
 //	front/...             value / reference, times what is wanted or, for init, the embedded library: small is good
 //	front/sign            value / reference, times SoftHSM's signatures per second: large is good
+//	p11/...               value / reference, times what SoftHSM does in a second: large is good
+//	p11/.../threads       value / reference, times one thread: large is good
+//	p11/find10k, open10k  value / reference, times what is allowed: small is good
 type row struct {
 	Name      string  `json:"name"`
 	Value     float64 `json:"value"`

@@ -90,7 +90,14 @@ const (
 	CKK_EC             KeyType = 0x03
 	CKK_GENERIC_SECRET KeyType = 0x10
 	CKK_AES            KeyType = 0x1f
+	CKK_SHA_1_HMAC     KeyType = 0x28
+	CKK_SHA256_HMAC    KeyType = 0x2b
+	CKK_SHA384_HMAC    KeyType = 0x2c
+	CKK_SHA512_HMAC    KeyType = 0x2d
+	CKK_SHA224_HMAC    KeyType = 0x2e
 	CKK_EC_EDWARDS     KeyType = 0x40
+	CKK_EC_MONTGOMERY  KeyType = 0x41
+	CKK_HKDF           KeyType = 0x42
 	CKK_HSS            KeyType = 0x46
 	CKK_XMSS           KeyType = 0x47
 	CKK_XMSSMT         KeyType = 0x48
@@ -147,7 +154,14 @@ var keyTypeNames = map[KeyType]string{
 	CKK_EC:                "CKK_EC",
 	CKK_GENERIC_SECRET:    "CKK_GENERIC_SECRET",
 	CKK_AES:               "CKK_AES",
+	CKK_SHA_1_HMAC:        "CKK_SHA_1_HMAC",
+	CKK_SHA256_HMAC:       "CKK_SHA256_HMAC",
+	CKK_SHA384_HMAC:       "CKK_SHA384_HMAC",
+	CKK_SHA512_HMAC:       "CKK_SHA512_HMAC",
+	CKK_SHA224_HMAC:       "CKK_SHA224_HMAC",
 	CKK_EC_EDWARDS:        "CKK_EC_EDWARDS",
+	CKK_EC_MONTGOMERY:     "CKK_EC_MONTGOMERY",
+	CKK_HKDF:              "CKK_HKDF",
 	CKK_HSS:               "CKK_HSS",
 	CKK_XMSS:              "CKK_XMSS",
 	CKK_XMSSMT:            "CKK_XMSSMT",

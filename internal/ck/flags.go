@@ -62,8 +62,16 @@ const (
 	CKF_WRAP              uint64 = 0x00020000
 	CKF_UNWRAP            uint64 = 0x00040000
 	CKF_DERIVE            uint64 = 0x00080000
+	CKF_EC_F_P            uint64 = 0x00100000
+	CKF_EC_OID            uint64 = 0x00800000
+	CKF_EC_UNCOMPRESS     uint64 = 0x01000000
+	CKF_ENCAPSULATE       uint64 = 0x10000000
+	CKF_DECAPSULATE       uint64 = 0x20000000
 	CKF_EXTENSION         uint64 = 0x80000000
 )
+
+// CKF_END_OF_MESSAGE marks the last part of a message.
+const CKF_END_OF_MESSAGE uint64 = 0x01
 
 // CKF_DONT_BLOCK makes C_WaitForSlotEvent return at once.
 const CKF_DONT_BLOCK uint64 = 0x01

@@ -129,7 +129,6 @@ var functions = func() map[uint32]function {
 		}
 		all[uint32(i+1)] = function{f.Ends, kind(wire.ArgQuery), kind(wire.ArgOut) || kind(wire.ArgOutOrNone)}
 	}
-	all[wire.Both] = function{output: true}
 	return all
 }()
 

@@ -70,11 +70,15 @@ func (d *direct) Read(p []byte) (int, error) {
 	}
 }
 
+// patientStep is what is sent at once where the peer is waited for, in bytes: for each piece that the kernel takes it
+// would begin to wait anew.
+const patientStep = 16 << 10
+
 // Write implements io.Writer. What the peer's socket has room for goes without a look at the clock.
 func (d *direct) Write(p []byte) (written int, err error) {
-	flags := unix.MSG_NOSIGNAL | unix.MSG_DONTWAIT
+	flags, most := unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT, len(p)
 	for written < len(p) {
-		n, err := unix.SendmsgN(d.fd, p[written:], nil, nil, flags)
+		n, err := unix.SendmsgN(d.fd, p[written:min(len(p), written+most)], nil, nil, flags)
 		switch {
 		case err == nil:
 			written += n
@@ -84,7 +88,7 @@ func (d *direct) Write(p []byte) (written int, err error) {
 			return written, os.NewSyscallError("send", err)
 		}
 		if written < len(p) {
-			flags = unix.MSG_NOSIGNAL
+			flags, most = unix.MSG_NOSIGNAL, patientStep
 			if err := d.patience(unix.SO_SNDTIMEO, d.send); err != nil {
 				return written, err
 			}

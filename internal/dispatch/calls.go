@@ -37,20 +37,52 @@ type Module interface {
 	FindObjectsInit(session ck.SessionHandle, attributes []p11module.Attribute) (rv ck.RV)
 	FindObjects(session ck.SessionHandle, objects uint64) (objectsValue []ck.ObjectHandle, rv ck.RV)
 	FindObjectsFinal(session ck.SessionHandle) (rv ck.RV)
-	SignInit(session ck.SessionHandle, mechanism p11module.Mechanism, key ck.ObjectHandle) (rv ck.RV)
+	EncryptInit(session ck.SessionHandle, mechanism ck.Mechanism, key ck.ObjectHandle) (rv ck.RV)
+	Encrypt(session ck.SessionHandle, data []byte, encrypted p11module.Output) (encryptedValue []byte, encryptedLength uint64, rv ck.RV)
+	EncryptUpdate(session ck.SessionHandle, part []byte, encrypted p11module.Output) (encryptedValue []byte, encryptedLength uint64, rv ck.RV)
+	EncryptFinal(session ck.SessionHandle, encrypted p11module.Output) (encryptedValue []byte, encryptedLength uint64, rv ck.RV)
+	DecryptInit(session ck.SessionHandle, mechanism ck.Mechanism, key ck.ObjectHandle) (rv ck.RV)
+	Decrypt(session ck.SessionHandle, encrypted []byte, data p11module.Output) (dataValue []byte, dataLength uint64, rv ck.RV)
+	DecryptUpdate(session ck.SessionHandle, encrypted []byte, part p11module.Output) (partValue []byte, partLength uint64, rv ck.RV)
+	DecryptFinal(session ck.SessionHandle, part p11module.Output) (partValue []byte, partLength uint64, rv ck.RV)
+	DigestInit(session ck.SessionHandle, mechanism ck.Mechanism) (rv ck.RV)
+	Digest(session ck.SessionHandle, data []byte, digest p11module.Output) (digestValue []byte, digestLength uint64, rv ck.RV)
+	DigestUpdate(session ck.SessionHandle, part []byte) (rv ck.RV)
+	DigestKey(session ck.SessionHandle, key ck.ObjectHandle) (rv ck.RV)
+	DigestFinal(session ck.SessionHandle, digest p11module.Output) (digestValue []byte, digestLength uint64, rv ck.RV)
+	SignInit(session ck.SessionHandle, mechanism ck.Mechanism, key ck.ObjectHandle) (rv ck.RV)
 	Sign(session ck.SessionHandle, data []byte, signature p11module.Output) (signatureValue []byte, signatureLength uint64, rv ck.RV)
 	SignUpdate(session ck.SessionHandle, part []byte) (rv ck.RV)
 	SignFinal(session ck.SessionHandle, signature p11module.Output) (signatureValue []byte, signatureLength uint64, rv ck.RV)
-	VerifyInit(session ck.SessionHandle, mechanism p11module.Mechanism, key ck.ObjectHandle) (rv ck.RV)
+	VerifyInit(session ck.SessionHandle, mechanism ck.Mechanism, key ck.ObjectHandle) (rv ck.RV)
 	Verify(session ck.SessionHandle, data []byte, signature []byte) (rv ck.RV)
 	VerifyUpdate(session ck.SessionHandle, part []byte) (rv ck.RV)
 	VerifyFinal(session ck.SessionHandle, signature []byte) (rv ck.RV)
-	GenerateKeyPair(session ck.SessionHandle, mechanism p11module.Mechanism, publicAttributes []p11module.Attribute, privateAttributes []p11module.Attribute) (publicKeyValue ck.ObjectHandle, privateKeyValue ck.ObjectHandle, rv ck.RV)
-	WrapKey(session ck.SessionHandle, mechanism p11module.Mechanism, wrappingKey ck.ObjectHandle, key ck.ObjectHandle, wrapped p11module.Output) (wrappedValue []byte, wrappedLength uint64, rv ck.RV)
-	UnwrapKey(session ck.SessionHandle, mechanism p11module.Mechanism, unwrappingKey ck.ObjectHandle, wrapped []byte, attributes []p11module.Attribute) (keyValue ck.ObjectHandle, rv ck.RV)
+	GenerateKey(session ck.SessionHandle, mechanism ck.Mechanism, attributes []p11module.Attribute) (keyValue ck.ObjectHandle, rv ck.RV)
+	GenerateKeyPair(session ck.SessionHandle, mechanism ck.Mechanism, publicAttributes []p11module.Attribute, privateAttributes []p11module.Attribute) (publicKeyValue ck.ObjectHandle, privateKeyValue ck.ObjectHandle, rv ck.RV)
+	WrapKey(session ck.SessionHandle, mechanism ck.Mechanism, wrappingKey ck.ObjectHandle, key ck.ObjectHandle, wrapped p11module.Output) (wrappedValue []byte, wrappedLength uint64, rv ck.RV)
+	UnwrapKey(session ck.SessionHandle, mechanism ck.Mechanism, unwrappingKey ck.ObjectHandle, wrapped []byte, attributes []p11module.Attribute) (keyValue ck.ObjectHandle, rv ck.RV)
+	DeriveKey(session ck.SessionHandle, mechanism ck.Mechanism, baseKey ck.ObjectHandle, attributes []p11module.Attribute) (keyValue ck.ObjectHandle, rv ck.RV)
 	SeedRandom(session ck.SessionHandle, seed []byte) (rv ck.RV)
 	GenerateRandom(session ck.SessionHandle, random uint64) (randomValue []byte, rv ck.RV)
+	LoginUser(session ck.SessionHandle, user uint64, pin []byte, name []byte) (rv ck.RV)
 	SessionCancel(session ck.SessionHandle, flags uint64) (rv ck.RV)
+	MessageEncryptInit(session ck.SessionHandle, mechanism ck.Mechanism, key ck.ObjectHandle) (rv ck.RV)
+	EncryptMessage(session ck.SessionHandle, parameter p11module.MessageParameter, associated []byte, plain []byte, encrypted p11module.Output) (parameterValue p11module.MessageOutput, encryptedValue []byte, encryptedLength uint64, rv ck.RV)
+	EncryptMessageBegin(session ck.SessionHandle, parameter p11module.MessageParameter, associated []byte) (parameterValue p11module.MessageOutput, rv ck.RV)
+	EncryptMessageNext(session ck.SessionHandle, parameter p11module.MessageParameter, plain []byte, encrypted p11module.Output, flags uint64) (parameterValue p11module.MessageOutput, encryptedValue []byte, encryptedLength uint64, rv ck.RV)
+	MessageEncryptFinal(session ck.SessionHandle) (rv ck.RV)
+	MessageDecryptInit(session ck.SessionHandle, mechanism ck.Mechanism, key ck.ObjectHandle) (rv ck.RV)
+	DecryptMessage(session ck.SessionHandle, parameter p11module.MessageParameter, associated []byte, encrypted []byte, plain p11module.Output) (plainValue []byte, plainLength uint64, rv ck.RV)
+	DecryptMessageBegin(session ck.SessionHandle, parameter p11module.MessageParameter, associated []byte) (rv ck.RV)
+	DecryptMessageNext(session ck.SessionHandle, parameter p11module.MessageParameter, encrypted []byte, plain p11module.Output, flags uint64) (plainValue []byte, plainLength uint64, rv ck.RV)
+	MessageDecryptFinal(session ck.SessionHandle) (rv ck.RV)
+	EncapsulateKey(session ck.SessionHandle, mechanism ck.Mechanism, publicKey ck.ObjectHandle, attributes []p11module.Attribute, encapsulated p11module.Output) (encapsulatedValue []byte, encapsulatedLength uint64, keyValue ck.ObjectHandle, rv ck.RV)
+	DecapsulateKey(session ck.SessionHandle, mechanism ck.Mechanism, privateKey ck.ObjectHandle, attributes []p11module.Attribute, encapsulated []byte) (keyValue ck.ObjectHandle, rv ck.RV)
+	VerifySignatureInit(session ck.SessionHandle, mechanism ck.Mechanism, key ck.ObjectHandle, signature []byte) (rv ck.RV)
+	VerifySignature(session ck.SessionHandle, data []byte) (rv ck.RV)
+	VerifySignatureUpdate(session ck.SessionHandle, part []byte) (rv ck.RV)
+	VerifySignatureFinal(session ck.SessionHandle) (rv ck.RV)
 }
 
 // call does one call. After an error of in nothing was done.
@@ -106,6 +138,32 @@ func call(m Module, function uint32, in *wire.Reader, out *wire.Writer) ck.RV {
 		return doFindObjects(m, in, out)
 	case 29:
 		return doFindObjectsFinal(m, in, out)
+	case 30:
+		return doEncryptInit(m, in, out)
+	case 31:
+		return doEncrypt(m, in, out)
+	case 32:
+		return doEncryptUpdate(m, in, out)
+	case 33:
+		return doEncryptFinal(m, in, out)
+	case 34:
+		return doDecryptInit(m, in, out)
+	case 35:
+		return doDecrypt(m, in, out)
+	case 36:
+		return doDecryptUpdate(m, in, out)
+	case 37:
+		return doDecryptFinal(m, in, out)
+	case 38:
+		return doDigestInit(m, in, out)
+	case 39:
+		return doDigest(m, in, out)
+	case 40:
+		return doDigestUpdate(m, in, out)
+	case 41:
+		return doDigestKey(m, in, out)
+	case 42:
+		return doDigestFinal(m, in, out)
 	case 43:
 		return doSignInit(m, in, out)
 	case 44:
@@ -122,18 +180,56 @@ func call(m Module, function uint32, in *wire.Reader, out *wire.Writer) ck.RV {
 		return doVerifyUpdate(m, in, out)
 	case 52:
 		return doVerifyFinal(m, in, out)
+	case 59:
+		return doGenerateKey(m, in, out)
 	case 60:
 		return doGenerateKeyPair(m, in, out)
 	case 61:
 		return doWrapKey(m, in, out)
 	case 62:
 		return doUnwrapKey(m, in, out)
+	case 63:
+		return doDeriveKey(m, in, out)
 	case 64:
 		return doSeedRandom(m, in, out)
 	case 65:
 		return doGenerateRandom(m, in, out)
+	case 71:
+		return doLoginUser(m, in, out)
 	case 72:
 		return doSessionCancel(m, in, out)
+	case 73:
+		return doMessageEncryptInit(m, in, out)
+	case 74:
+		return doEncryptMessage(m, in, out)
+	case 75:
+		return doEncryptMessageBegin(m, in, out)
+	case 76:
+		return doEncryptMessageNext(m, in, out)
+	case 77:
+		return doMessageEncryptFinal(m, in, out)
+	case 78:
+		return doMessageDecryptInit(m, in, out)
+	case 79:
+		return doDecryptMessage(m, in, out)
+	case 80:
+		return doDecryptMessageBegin(m, in, out)
+	case 81:
+		return doDecryptMessageNext(m, in, out)
+	case 82:
+		return doMessageDecryptFinal(m, in, out)
+	case 93:
+		return doEncapsulateKey(m, in, out)
+	case 94:
+		return doDecapsulateKey(m, in, out)
+	case 95:
+		return doVerifySignatureInit(m, in, out)
+	case 96:
+		return doVerifySignature(m, in, out)
+	case 97:
+		return doVerifySignatureUpdate(m, in, out)
+	case 98:
+		return doVerifySignatureFinal(m, in, out)
 	}
 	in.Fail(unknown(function))
 	return 0
@@ -377,6 +473,163 @@ func doFindObjectsFinal(m Module, in *wire.Reader, out *wire.Writer) ck.RV {
 	return m.FindObjectsFinal(session)
 }
 
+func doEncryptInit(m Module, in *wire.Reader, out *wire.Writer) ck.RV {
+	session := ck.SessionHandle(in.U64())
+	mechanism := readMechanismOrNull(in)
+	key := ck.ObjectHandle(in.U64())
+	if in.Done() != nil {
+		return 0
+	}
+	if mechanism == nil {
+		return m.SessionCancel(session, 0x100)
+	}
+	return m.EncryptInit(session, mechanism.value(), key)
+}
+
+func doEncrypt(m Module, in *wire.Reader, out *wire.Writer) ck.RV {
+	session := ck.SessionHandle(in.U64())
+	data := in.Octets()
+	encrypted := readOutput(in)
+	if in.Done() != nil {
+		return 0
+	}
+	encryptedValue, encryptedLength, rv := m.Encrypt(session, data, encrypted)
+	rv = fits(encrypted, encryptedValue, encryptedLength, rv)
+	writeOutput(out, encrypted, encryptedValue, encryptedLength, rv)
+	return rv
+}
+
+func doEncryptUpdate(m Module, in *wire.Reader, out *wire.Writer) ck.RV {
+	session := ck.SessionHandle(in.U64())
+	part := in.Octets()
+	encrypted := readOutput(in)
+	if in.Done() != nil {
+		return 0
+	}
+	encryptedValue, encryptedLength, rv := m.EncryptUpdate(session, part, encrypted)
+	rv = fits(encrypted, encryptedValue, encryptedLength, rv)
+	writeOutput(out, encrypted, encryptedValue, encryptedLength, rv)
+	return rv
+}
+
+func doEncryptFinal(m Module, in *wire.Reader, out *wire.Writer) ck.RV {
+	session := ck.SessionHandle(in.U64())
+	encrypted := readOutput(in)
+	if in.Done() != nil {
+		return 0
+	}
+	encryptedValue, encryptedLength, rv := m.EncryptFinal(session, encrypted)
+	rv = fits(encrypted, encryptedValue, encryptedLength, rv)
+	writeOutput(out, encrypted, encryptedValue, encryptedLength, rv)
+	return rv
+}
+
+func doDecryptInit(m Module, in *wire.Reader, out *wire.Writer) ck.RV {
+	session := ck.SessionHandle(in.U64())
+	mechanism := readMechanismOrNull(in)
+	key := ck.ObjectHandle(in.U64())
+	if in.Done() != nil {
+		return 0
+	}
+	if mechanism == nil {
+		return m.SessionCancel(session, 0x200)
+	}
+	return m.DecryptInit(session, mechanism.value(), key)
+}
+
+func doDecrypt(m Module, in *wire.Reader, out *wire.Writer) ck.RV {
+	session := ck.SessionHandle(in.U64())
+	encrypted := in.Octets()
+	data := readOutput(in)
+	if in.Done() != nil {
+		return 0
+	}
+	dataValue, dataLength, rv := m.Decrypt(session, encrypted, data)
+	rv = fits(data, dataValue, dataLength, rv)
+	writeOutput(out, data, dataValue, dataLength, rv)
+	return rv
+}
+
+func doDecryptUpdate(m Module, in *wire.Reader, out *wire.Writer) ck.RV {
+	session := ck.SessionHandle(in.U64())
+	encrypted := in.Octets()
+	part := readOutput(in)
+	if in.Done() != nil {
+		return 0
+	}
+	partValue, partLength, rv := m.DecryptUpdate(session, encrypted, part)
+	rv = fits(part, partValue, partLength, rv)
+	writeOutput(out, part, partValue, partLength, rv)
+	return rv
+}
+
+func doDecryptFinal(m Module, in *wire.Reader, out *wire.Writer) ck.RV {
+	session := ck.SessionHandle(in.U64())
+	part := readOutput(in)
+	if in.Done() != nil {
+		return 0
+	}
+	partValue, partLength, rv := m.DecryptFinal(session, part)
+	rv = fits(part, partValue, partLength, rv)
+	writeOutput(out, part, partValue, partLength, rv)
+	return rv
+}
+
+func doDigestInit(m Module, in *wire.Reader, out *wire.Writer) ck.RV {
+	session := ck.SessionHandle(in.U64())
+	mechanism := readMechanismOrNull(in)
+	if in.Done() != nil {
+		return 0
+	}
+	if mechanism == nil {
+		return m.SessionCancel(session, 0x400)
+	}
+	return m.DigestInit(session, mechanism.value())
+}
+
+func doDigest(m Module, in *wire.Reader, out *wire.Writer) ck.RV {
+	session := ck.SessionHandle(in.U64())
+	data := in.Octets()
+	digest := readOutput(in)
+	if in.Done() != nil {
+		return 0
+	}
+	digestValue, digestLength, rv := m.Digest(session, data, digest)
+	rv = fits(digest, digestValue, digestLength, rv)
+	writeOutput(out, digest, digestValue, digestLength, rv)
+	return rv
+}
+
+func doDigestUpdate(m Module, in *wire.Reader, out *wire.Writer) ck.RV {
+	session := ck.SessionHandle(in.U64())
+	part := in.Octets()
+	if in.Done() != nil {
+		return 0
+	}
+	return m.DigestUpdate(session, part)
+}
+
+func doDigestKey(m Module, in *wire.Reader, out *wire.Writer) ck.RV {
+	session := ck.SessionHandle(in.U64())
+	key := ck.ObjectHandle(in.U64())
+	if in.Done() != nil {
+		return 0
+	}
+	return m.DigestKey(session, key)
+}
+
+func doDigestFinal(m Module, in *wire.Reader, out *wire.Writer) ck.RV {
+	session := ck.SessionHandle(in.U64())
+	digest := readOutput(in)
+	if in.Done() != nil {
+		return 0
+	}
+	digestValue, digestLength, rv := m.DigestFinal(session, digest)
+	rv = fits(digest, digestValue, digestLength, rv)
+	writeOutput(out, digest, digestValue, digestLength, rv)
+	return rv
+}
+
 func doSignInit(m Module, in *wire.Reader, out *wire.Writer) ck.RV {
 	session := ck.SessionHandle(in.U64())
 	mechanism := readMechanismOrNull(in)
@@ -465,6 +718,18 @@ func doVerifyFinal(m Module, in *wire.Reader, out *wire.Writer) ck.RV {
 	return m.VerifyFinal(session, signature)
 }
 
+func doGenerateKey(m Module, in *wire.Reader, out *wire.Writer) ck.RV {
+	session := ck.SessionHandle(in.U64())
+	mechanism := readMechanism(in)
+	attributes := readTemplate(in)
+	if in.Done() != nil {
+		return 0
+	}
+	keyValue, rv := m.GenerateKey(session, mechanism, attributes)
+	writeNumber(out, keyValue, rv)
+	return rv
+}
+
 func doGenerateKeyPair(m Module, in *wire.Reader, out *wire.Writer) ck.RV {
 	session := ck.SessionHandle(in.U64())
 	mechanism := readMechanism(in)
@@ -508,6 +773,19 @@ func doUnwrapKey(m Module, in *wire.Reader, out *wire.Writer) ck.RV {
 	return rv
 }
 
+func doDeriveKey(m Module, in *wire.Reader, out *wire.Writer) ck.RV {
+	session := ck.SessionHandle(in.U64())
+	mechanism := readMechanism(in)
+	baseKey := ck.ObjectHandle(in.U64())
+	attributes := readTemplate(in)
+	if in.Done() != nil {
+		return 0
+	}
+	keyValue, rv := m.DeriveKey(session, mechanism, baseKey, attributes)
+	writeNumber(out, keyValue, rv)
+	return rv
+}
+
 func doSeedRandom(m Module, in *wire.Reader, out *wire.Writer) ck.RV {
 	session := ck.SessionHandle(in.U64())
 	seed := in.Octets()
@@ -528,6 +806,17 @@ func doGenerateRandom(m Module, in *wire.Reader, out *wire.Writer) ck.RV {
 	return rv
 }
 
+func doLoginUser(m Module, in *wire.Reader, out *wire.Writer) ck.RV {
+	session := ck.SessionHandle(in.U64())
+	user := in.U64()
+	pin := in.Octets()
+	name := in.Octets()
+	if in.Done() != nil {
+		return 0
+	}
+	return m.LoginUser(session, user, pin, name)
+}
+
 func doSessionCancel(m Module, in *wire.Reader, out *wire.Writer) ck.RV {
 	session := ck.SessionHandle(in.U64())
 	flags := in.U64()
@@ -535,6 +824,206 @@ func doSessionCancel(m Module, in *wire.Reader, out *wire.Writer) ck.RV {
 		return 0
 	}
 	return m.SessionCancel(session, flags)
+}
+
+func doMessageEncryptInit(m Module, in *wire.Reader, out *wire.Writer) ck.RV {
+	session := ck.SessionHandle(in.U64())
+	mechanism := readMechanismOrNull(in)
+	key := ck.ObjectHandle(in.U64())
+	if in.Done() != nil {
+		return 0
+	}
+	if mechanism == nil {
+		return m.SessionCancel(session, 0x2)
+	}
+	return m.MessageEncryptInit(session, mechanism.value(), key)
+}
+
+func doEncryptMessage(m Module, in *wire.Reader, out *wire.Writer) ck.RV {
+	session := ck.SessionHandle(in.U64())
+	parameter := readMessage(in)
+	associated := in.Octets()
+	plain := in.Octets()
+	encrypted := readOutput(in)
+	if in.Done() != nil {
+		return 0
+	}
+	parameterValue, encryptedValue, encryptedLength, rv := m.EncryptMessage(session, parameter, associated, plain, encrypted)
+	rv = fits(encrypted, encryptedValue, encryptedLength, rv)
+	writeMessage(out, parameter, parameterValue, rv)
+	writeOutput(out, encrypted, encryptedValue, encryptedLength, rv)
+	return rv
+}
+
+func doEncryptMessageBegin(m Module, in *wire.Reader, out *wire.Writer) ck.RV {
+	session := ck.SessionHandle(in.U64())
+	parameter := readMessage(in)
+	associated := in.Octets()
+	if in.Done() != nil {
+		return 0
+	}
+	parameterValue, rv := m.EncryptMessageBegin(session, parameter, associated)
+	writeMessage(out, parameter, parameterValue, rv)
+	return rv
+}
+
+func doEncryptMessageNext(m Module, in *wire.Reader, out *wire.Writer) ck.RV {
+	session := ck.SessionHandle(in.U64())
+	parameter := readMessage(in)
+	plain := in.Octets()
+	encrypted := readOutput(in)
+	flags := in.U64()
+	if in.Done() != nil {
+		return 0
+	}
+	parameterValue, encryptedValue, encryptedLength, rv := m.EncryptMessageNext(session, parameter, plain, encrypted, flags)
+	rv = fits(encrypted, encryptedValue, encryptedLength, rv)
+	writeMessage(out, parameter, parameterValue, rv)
+	writeOutput(out, encrypted, encryptedValue, encryptedLength, rv)
+	return rv
+}
+
+func doMessageEncryptFinal(m Module, in *wire.Reader, out *wire.Writer) ck.RV {
+	session := ck.SessionHandle(in.U64())
+	if in.Done() != nil {
+		return 0
+	}
+	return m.MessageEncryptFinal(session)
+}
+
+func doMessageDecryptInit(m Module, in *wire.Reader, out *wire.Writer) ck.RV {
+	session := ck.SessionHandle(in.U64())
+	mechanism := readMechanismOrNull(in)
+	key := ck.ObjectHandle(in.U64())
+	if in.Done() != nil {
+		return 0
+	}
+	if mechanism == nil {
+		return m.SessionCancel(session, 0x4)
+	}
+	return m.MessageDecryptInit(session, mechanism.value(), key)
+}
+
+func doDecryptMessage(m Module, in *wire.Reader, out *wire.Writer) ck.RV {
+	session := ck.SessionHandle(in.U64())
+	parameter := readMessage(in)
+	associated := in.Octets()
+	encrypted := in.Octets()
+	plain := readOutput(in)
+	if in.Done() != nil {
+		return 0
+	}
+	plainValue, plainLength, rv := m.DecryptMessage(session, parameter, associated, encrypted, plain)
+	rv = fits(plain, plainValue, plainLength, rv)
+	writeNoMessage(out, rv)
+	writeOutput(out, plain, plainValue, plainLength, rv)
+	return rv
+}
+
+func doDecryptMessageBegin(m Module, in *wire.Reader, out *wire.Writer) ck.RV {
+	session := ck.SessionHandle(in.U64())
+	parameter := readMessage(in)
+	associated := in.Octets()
+	if in.Done() != nil {
+		return 0
+	}
+	rv := m.DecryptMessageBegin(session, parameter, associated)
+	writeNoMessage(out, rv)
+	return rv
+}
+
+func doDecryptMessageNext(m Module, in *wire.Reader, out *wire.Writer) ck.RV {
+	session := ck.SessionHandle(in.U64())
+	parameter := readMessage(in)
+	encrypted := in.Octets()
+	plain := readOutput(in)
+	flags := in.U64()
+	if in.Done() != nil {
+		return 0
+	}
+	plainValue, plainLength, rv := m.DecryptMessageNext(session, parameter, encrypted, plain, flags)
+	rv = fits(plain, plainValue, plainLength, rv)
+	writeNoMessage(out, rv)
+	writeOutput(out, plain, plainValue, plainLength, rv)
+	return rv
+}
+
+func doMessageDecryptFinal(m Module, in *wire.Reader, out *wire.Writer) ck.RV {
+	session := ck.SessionHandle(in.U64())
+	if in.Done() != nil {
+		return 0
+	}
+	return m.MessageDecryptFinal(session)
+}
+
+func doEncapsulateKey(m Module, in *wire.Reader, out *wire.Writer) ck.RV {
+	session := ck.SessionHandle(in.U64())
+	mechanism := readMechanism(in)
+	publicKey := ck.ObjectHandle(in.U64())
+	attributes := readTemplate(in)
+	encapsulated := readOutput(in)
+	if in.Done() != nil {
+		return 0
+	}
+	encapsulatedValue, encapsulatedLength, keyValue, rv := m.EncapsulateKey(session, mechanism, publicKey, attributes, encapsulated)
+	rv = fits(encapsulated, encapsulatedValue, encapsulatedLength, rv)
+	writeOutput(out, encapsulated, encapsulatedValue, encapsulatedLength, rv)
+	writeNumber(out, keyValue, rv)
+	return rv
+}
+
+func doDecapsulateKey(m Module, in *wire.Reader, out *wire.Writer) ck.RV {
+	session := ck.SessionHandle(in.U64())
+	mechanism := readMechanism(in)
+	privateKey := ck.ObjectHandle(in.U64())
+	attributes := readTemplate(in)
+	encapsulated := in.Octets()
+	if in.Done() != nil {
+		return 0
+	}
+	keyValue, rv := m.DecapsulateKey(session, mechanism, privateKey, attributes, encapsulated)
+	writeNumber(out, keyValue, rv)
+	return rv
+}
+
+func doVerifySignatureInit(m Module, in *wire.Reader, out *wire.Writer) ck.RV {
+	session := ck.SessionHandle(in.U64())
+	mechanism := readMechanismOrNull(in)
+	key := ck.ObjectHandle(in.U64())
+	signature := in.Octets()
+	if in.Done() != nil {
+		return 0
+	}
+	if mechanism == nil {
+		return m.SessionCancel(session, 0x2000)
+	}
+	return m.VerifySignatureInit(session, mechanism.value(), key, signature)
+}
+
+func doVerifySignature(m Module, in *wire.Reader, out *wire.Writer) ck.RV {
+	session := ck.SessionHandle(in.U64())
+	data := in.Octets()
+	if in.Done() != nil {
+		return 0
+	}
+	return m.VerifySignature(session, data)
+}
+
+func doVerifySignatureUpdate(m Module, in *wire.Reader, out *wire.Writer) ck.RV {
+	session := ck.SessionHandle(in.U64())
+	part := in.Octets()
+	if in.Done() != nil {
+		return 0
+	}
+	return m.VerifySignatureUpdate(session, part)
+}
+
+func doVerifySignatureFinal(m Module, in *wire.Reader, out *wire.Writer) ck.RV {
+	session := ck.SessionHandle(in.U64())
+	if in.Done() != nil {
+		return 0
+	}
+	return m.VerifySignatureFinal(session)
 }
 
 func writeInfo(out *wire.Writer, info p11module.Info, rv ck.RV) {
@@ -602,7 +1091,7 @@ func writeMechanismInfo(out *wire.Writer, info p11module.MechanismInfo, rv ck.RV
 	out.U64(info.Flags)
 }
 
-// fromStruct is a pointer to the structure of p11module.
+// fromStruct is a pointer to the structure of ck.
 func fromStruct(s wire.Struct) any {
 	switch s.ID {
 	case 1:
@@ -635,8 +1124,8 @@ func fromStruct(s wire.Struct) any {
 	return nil
 }
 
-func toOAEPParams(s wire.Struct) *p11module.OAEPParams {
-	return &p11module.OAEPParams{
+func toOAEPParams(s wire.Struct) *ck.OAEPParams {
+	return &ck.OAEPParams{
 		Hash:       s.Values[0].Number,
 		MGF:        s.Values[1].Number,
 		Source:     s.Values[2].Number,
@@ -644,23 +1133,23 @@ func toOAEPParams(s wire.Struct) *p11module.OAEPParams {
 	}
 }
 
-func toPSSParams(s wire.Struct) *p11module.PSSParams {
-	return &p11module.PSSParams{
+func toPSSParams(s wire.Struct) *ck.PSSParams {
+	return &ck.PSSParams{
 		Hash:    s.Values[0].Number,
 		MGF:     s.Values[1].Number,
 		SaltLen: s.Values[2].Number,
 	}
 }
 
-func toRSAAESKeyWrapParams(s wire.Struct) *p11module.RSAAESKeyWrapParams {
-	return &p11module.RSAAESKeyWrapParams{
+func toRSAAESKeyWrapParams(s wire.Struct) *ck.RSAAESKeyWrapParams {
+	return &ck.RSAAESKeyWrapParams{
 		AESKeyBits: s.Values[0].Number,
 		OAEP:       inner(s.Values[1].Struct, toOAEPParams),
 	}
 }
 
-func toGCMParams(s wire.Struct) *p11module.GCMParams {
-	return &p11module.GCMParams{
+func toGCMParams(s wire.Struct) *ck.GCMParams {
+	return &ck.GCMParams{
 		IV:      bytes.Clone(s.Values[0].Octets),
 		IVBits:  s.Values[1].Number,
 		AAD:     bytes.Clone(s.Values[2].Octets),
@@ -668,23 +1157,23 @@ func toGCMParams(s wire.Struct) *p11module.GCMParams {
 	}
 }
 
-func toCTRParams(s wire.Struct) *p11module.CTRParams {
-	return &p11module.CTRParams{
+func toCTRParams(s wire.Struct) *ck.CTRParams {
+	return &ck.CTRParams{
 		CounterBits: s.Values[0].Number,
 		Block:       [16]byte(s.Values[1].Octets),
 	}
 }
 
-func toECDH1Params(s wire.Struct) *p11module.ECDH1Params {
-	return &p11module.ECDH1Params{
+func toECDH1Params(s wire.Struct) *ck.ECDH1Params {
+	return &ck.ECDH1Params{
 		KDF:        s.Values[0].Number,
 		SharedData: bytes.Clone(s.Values[1].Octets),
 		PublicData: bytes.Clone(s.Values[2].Octets),
 	}
 }
 
-func toHKDFParams(s wire.Struct) *p11module.HKDFParams {
-	return &p11module.HKDFParams{
+func toHKDFParams(s wire.Struct) *ck.HKDFParams {
+	return &ck.HKDFParams{
 		Extract:  s.Values[0].Number != 0,
 		Expand:   s.Values[1].Number != 0,
 		Hash:     s.Values[2].Number,
@@ -695,43 +1184,43 @@ func toHKDFParams(s wire.Struct) *p11module.HKDFParams {
 	}
 }
 
-func toDerivationData(s wire.Struct) *p11module.DerivationData {
-	return &p11module.DerivationData{
+func toDerivationData(s wire.Struct) *ck.DerivationData {
+	return &ck.DerivationData{
 		Data: bytes.Clone(s.Values[0].Octets),
 	}
 }
 
-func toCBCEncryptDataParams(s wire.Struct) *p11module.CBCEncryptDataParams {
-	return &p11module.CBCEncryptDataParams{
+func toCBCEncryptDataParams(s wire.Struct) *ck.CBCEncryptDataParams {
+	return &ck.CBCEncryptDataParams{
 		IV:   [16]byte(s.Values[0].Octets),
 		Data: bytes.Clone(s.Values[1].Octets),
 	}
 }
 
-func toEdDSAParams(s wire.Struct) *p11module.EdDSAParams {
-	return &p11module.EdDSAParams{
+func toEdDSAParams(s wire.Struct) *ck.EdDSAParams {
+	return &ck.EdDSAParams{
 		Prehash: s.Values[0].Number != 0,
 		Context: bytes.Clone(s.Values[1].Octets),
 	}
 }
 
-func toSignContext(s wire.Struct) *p11module.SignContext {
-	return &p11module.SignContext{
+func toSignContext(s wire.Struct) *ck.SignContext {
+	return &ck.SignContext{
 		Hedge:   s.Values[0].Number,
 		Context: bytes.Clone(s.Values[1].Octets),
 	}
 }
 
-func toHashSignContext(s wire.Struct) *p11module.HashSignContext {
-	return &p11module.HashSignContext{
+func toHashSignContext(s wire.Struct) *ck.HashSignContext {
+	return &ck.HashSignContext{
 		Hedge:   s.Values[0].Number,
 		Context: bytes.Clone(s.Values[1].Octets),
 		Hash:    s.Values[2].Number,
 	}
 }
 
-func toGCMWrapParams(s wire.Struct) *p11module.GCMWrapParams {
-	return &p11module.GCMWrapParams{
+func toGCMWrapParams(s wire.Struct) *ck.GCMWrapParams {
+	return &ck.GCMWrapParams{
 		IV:        bytes.Clone(s.Values[0].Octets),
 		FixedBits: s.Values[1].Number,
 		Generator: s.Values[2].Number,

@@ -77,18 +77,18 @@ func fromQueries(asked []wire.Query) []p11module.AttributeQuery {
 // attributeSize is sizeof(CK_ATTRIBUTE).
 const attributeSize = 24
 
-func readMechanism(in *wire.Reader) p11module.Mechanism {
+func readMechanism(in *wire.Reader) ck.Mechanism {
 	m := in.Mechanism(false)
 	if in.Err() != nil {
-		return p11module.Mechanism{}
+		return ck.Mechanism{}
 	}
 	return fromMechanism(m)
 }
 
 // mechanismOrNull is nil if the application gave NULL.
-type mechanismOrNull struct{ given p11module.Mechanism }
+type mechanismOrNull struct{ given ck.Mechanism }
 
-func (m *mechanismOrNull) value() p11module.Mechanism { return m.given }
+func (m *mechanismOrNull) value() ck.Mechanism { return m.given }
 
 func readMechanismOrNull(in *wire.Reader) *mechanismOrNull {
 	m := in.Mechanism(true)
@@ -98,8 +98,8 @@ func readMechanismOrNull(in *wire.Reader) *mechanismOrNull {
 	return &mechanismOrNull{fromMechanism(m)}
 }
 
-func fromMechanism(m wire.Mechanism) p11module.Mechanism {
-	converted := p11module.Mechanism{Type: m.Type, Parameter: bytes.Clone(m.Parameter), Misfit: m.Form == wire.MechanismMisfit}
+func fromMechanism(m wire.Mechanism) ck.Mechanism {
+	converted := ck.Mechanism{Type: m.Type, Parameter: bytes.Clone(m.Parameter), Misfit: m.Form == wire.MechanismMisfit}
 	if m.Form == wire.MechanismStruct {
 		converted.Struct = fromStruct(m.Struct)
 	}
@@ -118,7 +118,7 @@ func readMessage(in *wire.Reader) p11module.MessageParameter {
 	m := in.Message()
 	switch m.Form {
 	case wire.MessageGCM:
-		return p11module.MessageParameter{GCM: &p11module.GCMMessage{
+		return p11module.MessageParameter{GCM: &ck.GCMMessage{
 			IV: bytes.Clone(m.IV), FixedBits: m.FixedBits, Generator: m.Generator, TagBits: m.TagBits, Tag: bytes.Clone(m.Tag),
 		}}
 	case wire.MessageMisfit:
@@ -212,7 +212,7 @@ func fitting(queries []p11module.AttributeQuery, results []p11module.AttributeRe
 // total is how many bytes results take in a frame.
 func total(results []p11module.AttributeResult) (bytes int) {
 	for _, r := range results {
-		bytes += 8 + 1 + 4 + len(r.Value) + total(r.Nested)
+		bytes += 8 + 8 + 1 + 4 + len(r.Value) + total(r.Nested)
 	}
 	return bytes
 }
@@ -242,9 +242,9 @@ func writeResults(out *wire.Writer, results []p11module.AttributeResult) {
 func toResults(results []p11module.AttributeResult) []wire.Result {
 	converted := make([]wire.Result, len(results))
 	for i, r := range results {
-		converted[i] = wire.Result{Length: r.Length, Value: r.Value}
+		converted[i] = wire.Result{Type: r.Type, Length: r.Length, Value: r.Value}
 		if r.Nested != nil {
-			converted[i] = wire.Result{Length: r.Length, Form: wire.FormTemplate, Nested: toResults(r.Nested)}
+			converted[i] = wire.Result{Type: r.Type, Length: r.Length, Form: wire.FormTemplate, Nested: toResults(r.Nested)}
 		}
 	}
 	return converted

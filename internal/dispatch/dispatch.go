@@ -8,7 +8,6 @@
 package dispatch
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"runtime"
@@ -26,34 +25,7 @@ var ErrPanic = errors.New("the program panicked")
 // all the bytes of memory that they take, so far as that is known, and once more when it is; where it refuses, the
 // answer is CKR_DEVICE_MEMORY. After an error the connection has to end.
 func Answer(m Module, request, out []byte, claim func(bytes int) bool) ([]byte, error) {
-	if len(request) >= 8 && wire.Function(request) == wire.Both {
-		return answerBoth(m, request, out, claim)
-	}
 	return answer[Module](careful{m, claim}, request, out, call)
-}
-
-// The two requests of wire.Both.
-var signInit, sign = wire.Number("C_SignInit"), wire.Number("C_Sign")
-
-// answerBoth answers C_Sign after C_SignInit.
-func answerBoth(m Module, request, out []byte, claim func(bytes int) bool) ([]byte, error) {
-	n, both := binary.LittleEndian.Uint32(request[4:]), request[8:]
-	if n < 4 || uint64(n)+4 > uint64(len(both)) {
-		return nil, errors.New("two requests do not fill their frame")
-	}
-	first, second := both[:n], both[n:]
-	if wire.Function(first) != signInit || wire.Function(second) != sign {
-		return nil, fmt.Errorf("functions %d and %d do not come together", wire.Function(first), wire.Function(second))
-	}
-	var room [64]byte
-	begun, err := Answer(m, first, room[:0], claim)
-	if err != nil {
-		return nil, err
-	}
-	if rv := wire.RV(begun); rv != ck.CKR_OK {
-		return wire.NewAnswer(out, sign).Answer(rv), nil
-	}
-	return Answer(m, second, out, claim)
 }
 
 // answer is Answer for any set of functions.

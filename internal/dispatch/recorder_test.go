@@ -118,13 +118,13 @@ func (r *recorder) QueryFor(queries []p11module.AttributeQuery) []p11module.Attr
 	for i, q := range queries {
 		switch {
 		case q.Nested != nil:
-			results[i] = p11module.AttributeResult{Length: uint64(len(q.Nested)) * attributeSize, Nested: r.QueryFor(q.Nested)}
+			results[i] = p11module.AttributeResult{Type: q.Type, Length: uint64(len(q.Nested)) * attributeSize, Nested: r.QueryFor(q.Nested)}
 		case q.Query:
-			results[i].Length = uint64(len(r.octets))
+			results[i] = p11module.AttributeResult{Type: q.Type, Length: uint64(len(r.octets))}
 		case q.Room < uint64(len(r.octets)):
-			results[i].Length = ck.UNAVAILABLE
+			results[i] = p11module.AttributeResult{Type: q.Type, Length: ck.UNAVAILABLE}
 		default:
-			results[i] = p11module.AttributeResult{Value: r.octets, Length: uint64(len(r.octets))}
+			results[i] = p11module.AttributeResult{Type: q.Type, Value: r.octets, Length: uint64(len(r.octets))}
 		}
 	}
 	return results
@@ -158,13 +158,13 @@ func show(a any) string {
 		return showTemplate(v)
 	case []p11module.AttributeQuery:
 		return showQueries(v)
-	case p11module.Mechanism:
+	case ck.Mechanism:
 		return showMechanism(v)
 	case p11module.MessageParameter:
 		return showMessage(v)
 	case [16]byte:
 		return fmt.Sprintf("[%x]", v[:])
-	case *p11module.OAEPParams:
+	case *ck.OAEPParams:
 		return "NULL"
 	case string, bool:
 		return fmt.Sprint(v)
@@ -196,7 +196,7 @@ func showQueries(queries []p11module.AttributeQuery) string {
 	return "{" + strings.Join(texts, ",") + "}"
 }
 
-func showMechanism(m p11module.Mechanism) string {
+func showMechanism(m ck.Mechanism) string {
 	switch {
 	case m.Misfit:
 		return fmt.Sprintf("0x%x misfit", uint64(m.Type))

@@ -13,62 +13,30 @@ type wholeModule interface {
 	Module
 	GetOperationState(session ck.SessionHandle, state p11module.Output) (stateValue []byte, stateLength uint64, rv ck.RV)
 	SetOperationState(session ck.SessionHandle, state []byte, encryptionKey ck.ObjectHandle, authenticationKey ck.ObjectHandle) (rv ck.RV)
-	EncryptInit(session ck.SessionHandle, mechanism p11module.Mechanism, key ck.ObjectHandle) (rv ck.RV)
-	Encrypt(session ck.SessionHandle, data []byte, encrypted p11module.Output) (encryptedValue []byte, encryptedLength uint64, rv ck.RV)
-	EncryptUpdate(session ck.SessionHandle, part []byte, encrypted p11module.Output) (encryptedValue []byte, encryptedLength uint64, rv ck.RV)
-	EncryptFinal(session ck.SessionHandle, encrypted p11module.Output) (encryptedValue []byte, encryptedLength uint64, rv ck.RV)
-	DecryptInit(session ck.SessionHandle, mechanism p11module.Mechanism, key ck.ObjectHandle) (rv ck.RV)
-	Decrypt(session ck.SessionHandle, encrypted []byte, data p11module.Output) (dataValue []byte, dataLength uint64, rv ck.RV)
-	DecryptUpdate(session ck.SessionHandle, encrypted []byte, part p11module.Output) (partValue []byte, partLength uint64, rv ck.RV)
-	DecryptFinal(session ck.SessionHandle, part p11module.Output) (partValue []byte, partLength uint64, rv ck.RV)
-	DigestInit(session ck.SessionHandle, mechanism p11module.Mechanism) (rv ck.RV)
-	Digest(session ck.SessionHandle, data []byte, digest p11module.Output) (digestValue []byte, digestLength uint64, rv ck.RV)
-	DigestUpdate(session ck.SessionHandle, part []byte) (rv ck.RV)
-	DigestKey(session ck.SessionHandle, key ck.ObjectHandle) (rv ck.RV)
-	DigestFinal(session ck.SessionHandle, digest p11module.Output) (digestValue []byte, digestLength uint64, rv ck.RV)
-	SignRecoverInit(session ck.SessionHandle, mechanism p11module.Mechanism, key ck.ObjectHandle) (rv ck.RV)
+	SignRecoverInit(session ck.SessionHandle, mechanism ck.Mechanism, key ck.ObjectHandle) (rv ck.RV)
 	SignRecover(session ck.SessionHandle, data []byte, signature p11module.Output) (signatureValue []byte, signatureLength uint64, rv ck.RV)
-	VerifyRecoverInit(session ck.SessionHandle, mechanism p11module.Mechanism, key ck.ObjectHandle) (rv ck.RV)
+	VerifyRecoverInit(session ck.SessionHandle, mechanism ck.Mechanism, key ck.ObjectHandle) (rv ck.RV)
 	VerifyRecover(session ck.SessionHandle, signature []byte, data p11module.Output) (dataValue []byte, dataLength uint64, rv ck.RV)
 	DigestEncryptUpdate(session ck.SessionHandle, part []byte, encrypted p11module.Output) (encryptedValue []byte, encryptedLength uint64, rv ck.RV)
 	DecryptDigestUpdate(session ck.SessionHandle, encrypted []byte, part p11module.Output) (partValue []byte, partLength uint64, rv ck.RV)
 	SignEncryptUpdate(session ck.SessionHandle, part []byte, encrypted p11module.Output) (encryptedValue []byte, encryptedLength uint64, rv ck.RV)
 	DecryptVerifyUpdate(session ck.SessionHandle, encrypted []byte, part p11module.Output) (partValue []byte, partLength uint64, rv ck.RV)
-	GenerateKey(session ck.SessionHandle, mechanism p11module.Mechanism, attributes []p11module.Attribute) (keyValue ck.ObjectHandle, rv ck.RV)
-	DeriveKey(session ck.SessionHandle, mechanism p11module.Mechanism, baseKey ck.ObjectHandle, attributes []p11module.Attribute) (keyValue ck.ObjectHandle, rv ck.RV)
-	LoginUser(session ck.SessionHandle, user uint64, pin []byte, name []byte) (rv ck.RV)
-	MessageEncryptInit(session ck.SessionHandle, mechanism p11module.Mechanism, key ck.ObjectHandle) (rv ck.RV)
-	EncryptMessage(session ck.SessionHandle, parameter p11module.MessageParameter, associated []byte, plain []byte, encrypted p11module.Output) (parameterValue p11module.MessageOutput, encryptedValue []byte, encryptedLength uint64, rv ck.RV)
-	EncryptMessageBegin(session ck.SessionHandle, parameter p11module.MessageParameter, associated []byte) (parameterValue p11module.MessageOutput, rv ck.RV)
-	EncryptMessageNext(session ck.SessionHandle, parameter p11module.MessageParameter, plain []byte, encrypted p11module.Output, flags uint64) (parameterValue p11module.MessageOutput, encryptedValue []byte, encryptedLength uint64, rv ck.RV)
-	MessageEncryptFinal(session ck.SessionHandle) (rv ck.RV)
-	MessageDecryptInit(session ck.SessionHandle, mechanism p11module.Mechanism, key ck.ObjectHandle) (rv ck.RV)
-	DecryptMessage(session ck.SessionHandle, parameter p11module.MessageParameter, associated []byte, encrypted []byte, plain p11module.Output) (plainValue []byte, plainLength uint64, rv ck.RV)
-	DecryptMessageBegin(session ck.SessionHandle, parameter p11module.MessageParameter, associated []byte) (rv ck.RV)
-	DecryptMessageNext(session ck.SessionHandle, parameter p11module.MessageParameter, encrypted []byte, plain p11module.Output, flags uint64) (plainValue []byte, plainLength uint64, rv ck.RV)
-	MessageDecryptFinal(session ck.SessionHandle) (rv ck.RV)
-	MessageSignInit(session ck.SessionHandle, mechanism p11module.Mechanism, key ck.ObjectHandle) (rv ck.RV)
+	MessageSignInit(session ck.SessionHandle, mechanism ck.Mechanism, key ck.ObjectHandle) (rv ck.RV)
 	SignMessage(session ck.SessionHandle, parameter p11module.MessageParameter, data []byte, signature p11module.Output) (signatureValue []byte, signatureLength uint64, rv ck.RV)
 	SignMessageBegin(session ck.SessionHandle, parameter p11module.MessageParameter) (rv ck.RV)
 	SignMessageNext(session ck.SessionHandle, parameter p11module.MessageParameter, part []byte, signature *p11module.Output) (signatureValue []byte, signatureLength uint64, rv ck.RV)
 	MessageSignFinal(session ck.SessionHandle) (rv ck.RV)
-	MessageVerifyInit(session ck.SessionHandle, mechanism p11module.Mechanism, key ck.ObjectHandle) (rv ck.RV)
+	MessageVerifyInit(session ck.SessionHandle, mechanism ck.Mechanism, key ck.ObjectHandle) (rv ck.RV)
 	VerifyMessage(session ck.SessionHandle, parameter p11module.MessageParameter, data []byte, signature []byte) (rv ck.RV)
 	VerifyMessageBegin(session ck.SessionHandle, parameter p11module.MessageParameter) (rv ck.RV)
 	VerifyMessageNext(session ck.SessionHandle, parameter p11module.MessageParameter, part []byte, signature []byte) (rv ck.RV)
 	MessageVerifyFinal(session ck.SessionHandle) (rv ck.RV)
-	EncapsulateKey(session ck.SessionHandle, mechanism p11module.Mechanism, publicKey ck.ObjectHandle, attributes []p11module.Attribute, encapsulated p11module.Output) (encapsulatedValue []byte, encapsulatedLength uint64, keyValue ck.ObjectHandle, rv ck.RV)
-	DecapsulateKey(session ck.SessionHandle, mechanism p11module.Mechanism, privateKey ck.ObjectHandle, attributes []p11module.Attribute, encapsulated []byte) (keyValue ck.ObjectHandle, rv ck.RV)
-	VerifySignatureInit(session ck.SessionHandle, mechanism p11module.Mechanism, key ck.ObjectHandle, signature []byte) (rv ck.RV)
-	VerifySignature(session ck.SessionHandle, data []byte) (rv ck.RV)
-	VerifySignatureUpdate(session ck.SessionHandle, part []byte) (rv ck.RV)
-	VerifySignatureFinal(session ck.SessionHandle) (rv ck.RV)
 	GetSessionValidationFlags(session ck.SessionHandle, typ uint64) (flagsValue uint64, rv ck.RV)
 	AsyncComplete(session ck.SessionHandle, functionValue string, result p11module.Output) (resultValue p11module.AsyncData, rv ck.RV)
 	AsyncGetID(session ck.SessionHandle, functionValue string) (idValue uint64, rv ck.RV)
 	AsyncJoin(session ck.SessionHandle, functionValue string, id uint64, data []byte) (rv ck.RV)
-	WrapKeyAuthenticated(session ck.SessionHandle, mechanism p11module.Mechanism, wrappingKey ck.ObjectHandle, key ck.ObjectHandle, associated []byte, wrapped p11module.Output) (wrappedValue []byte, wrappedLength uint64, rv ck.RV)
-	UnwrapKeyAuthenticated(session ck.SessionHandle, mechanism p11module.Mechanism, unwrappingKey ck.ObjectHandle, wrapped []byte, attributes []p11module.Attribute, associated []byte) (keyValue ck.ObjectHandle, rv ck.RV)
+	WrapKeyAuthenticated(session ck.SessionHandle, mechanism ck.Mechanism, wrappingKey ck.ObjectHandle, key ck.ObjectHandle, associated []byte, wrapped p11module.Output) (wrappedValue []byte, wrappedLength uint64, rv ck.RV)
+	UnwrapKeyAuthenticated(session ck.SessionHandle, mechanism ck.Mechanism, unwrappingKey ck.ObjectHandle, wrapped []byte, attributes []p11module.Attribute, associated []byte) (keyValue ck.ObjectHandle, rv ck.RV)
 }
 
 // callWhole does one call. After an error of in nothing was done.
@@ -78,32 +46,6 @@ func callWhole(m wholeModule, function uint32, in *wire.Reader, out *wire.Writer
 		return doGetOperationState(m, in, out)
 	case 18:
 		return doSetOperationState(m, in, out)
-	case 30:
-		return doEncryptInit(m, in, out)
-	case 31:
-		return doEncrypt(m, in, out)
-	case 32:
-		return doEncryptUpdate(m, in, out)
-	case 33:
-		return doEncryptFinal(m, in, out)
-	case 34:
-		return doDecryptInit(m, in, out)
-	case 35:
-		return doDecrypt(m, in, out)
-	case 36:
-		return doDecryptUpdate(m, in, out)
-	case 37:
-		return doDecryptFinal(m, in, out)
-	case 38:
-		return doDigestInit(m, in, out)
-	case 39:
-		return doDigest(m, in, out)
-	case 40:
-		return doDigestUpdate(m, in, out)
-	case 41:
-		return doDigestKey(m, in, out)
-	case 42:
-		return doDigestFinal(m, in, out)
 	case 47:
 		return doSignRecoverInit(m, in, out)
 	case 48:
@@ -120,32 +62,6 @@ func callWhole(m wholeModule, function uint32, in *wire.Reader, out *wire.Writer
 		return doSignEncryptUpdate(m, in, out)
 	case 58:
 		return doDecryptVerifyUpdate(m, in, out)
-	case 59:
-		return doGenerateKey(m, in, out)
-	case 63:
-		return doDeriveKey(m, in, out)
-	case 71:
-		return doLoginUser(m, in, out)
-	case 73:
-		return doMessageEncryptInit(m, in, out)
-	case 74:
-		return doEncryptMessage(m, in, out)
-	case 75:
-		return doEncryptMessageBegin(m, in, out)
-	case 76:
-		return doEncryptMessageNext(m, in, out)
-	case 77:
-		return doMessageEncryptFinal(m, in, out)
-	case 78:
-		return doMessageDecryptInit(m, in, out)
-	case 79:
-		return doDecryptMessage(m, in, out)
-	case 80:
-		return doDecryptMessageBegin(m, in, out)
-	case 81:
-		return doDecryptMessageNext(m, in, out)
-	case 82:
-		return doMessageDecryptFinal(m, in, out)
 	case 83:
 		return doMessageSignInit(m, in, out)
 	case 84:
@@ -166,18 +82,6 @@ func callWhole(m wholeModule, function uint32, in *wire.Reader, out *wire.Writer
 		return doVerifyMessageNext(m, in, out)
 	case 92:
 		return doMessageVerifyFinal(m, in, out)
-	case 93:
-		return doEncapsulateKey(m, in, out)
-	case 94:
-		return doDecapsulateKey(m, in, out)
-	case 95:
-		return doVerifySignatureInit(m, in, out)
-	case 96:
-		return doVerifySignature(m, in, out)
-	case 97:
-		return doVerifySignatureUpdate(m, in, out)
-	case 98:
-		return doVerifySignatureFinal(m, in, out)
 	case 99:
 		return doGetSessionValidationFlags(m, in, out)
 	case 100:
@@ -215,163 +119,6 @@ func doSetOperationState(m wholeModule, in *wire.Reader, out *wire.Writer) ck.RV
 		return 0
 	}
 	return m.SetOperationState(session, state, encryptionKey, authenticationKey)
-}
-
-func doEncryptInit(m wholeModule, in *wire.Reader, out *wire.Writer) ck.RV {
-	session := ck.SessionHandle(in.U64())
-	mechanism := readMechanismOrNull(in)
-	key := ck.ObjectHandle(in.U64())
-	if in.Done() != nil {
-		return 0
-	}
-	if mechanism == nil {
-		return m.SessionCancel(session, 0x100)
-	}
-	return m.EncryptInit(session, mechanism.value(), key)
-}
-
-func doEncrypt(m wholeModule, in *wire.Reader, out *wire.Writer) ck.RV {
-	session := ck.SessionHandle(in.U64())
-	data := in.Octets()
-	encrypted := readOutput(in)
-	if in.Done() != nil {
-		return 0
-	}
-	encryptedValue, encryptedLength, rv := m.Encrypt(session, data, encrypted)
-	rv = fits(encrypted, encryptedValue, encryptedLength, rv)
-	writeOutput(out, encrypted, encryptedValue, encryptedLength, rv)
-	return rv
-}
-
-func doEncryptUpdate(m wholeModule, in *wire.Reader, out *wire.Writer) ck.RV {
-	session := ck.SessionHandle(in.U64())
-	part := in.Octets()
-	encrypted := readOutput(in)
-	if in.Done() != nil {
-		return 0
-	}
-	encryptedValue, encryptedLength, rv := m.EncryptUpdate(session, part, encrypted)
-	rv = fits(encrypted, encryptedValue, encryptedLength, rv)
-	writeOutput(out, encrypted, encryptedValue, encryptedLength, rv)
-	return rv
-}
-
-func doEncryptFinal(m wholeModule, in *wire.Reader, out *wire.Writer) ck.RV {
-	session := ck.SessionHandle(in.U64())
-	encrypted := readOutput(in)
-	if in.Done() != nil {
-		return 0
-	}
-	encryptedValue, encryptedLength, rv := m.EncryptFinal(session, encrypted)
-	rv = fits(encrypted, encryptedValue, encryptedLength, rv)
-	writeOutput(out, encrypted, encryptedValue, encryptedLength, rv)
-	return rv
-}
-
-func doDecryptInit(m wholeModule, in *wire.Reader, out *wire.Writer) ck.RV {
-	session := ck.SessionHandle(in.U64())
-	mechanism := readMechanismOrNull(in)
-	key := ck.ObjectHandle(in.U64())
-	if in.Done() != nil {
-		return 0
-	}
-	if mechanism == nil {
-		return m.SessionCancel(session, 0x200)
-	}
-	return m.DecryptInit(session, mechanism.value(), key)
-}
-
-func doDecrypt(m wholeModule, in *wire.Reader, out *wire.Writer) ck.RV {
-	session := ck.SessionHandle(in.U64())
-	encrypted := in.Octets()
-	data := readOutput(in)
-	if in.Done() != nil {
-		return 0
-	}
-	dataValue, dataLength, rv := m.Decrypt(session, encrypted, data)
-	rv = fits(data, dataValue, dataLength, rv)
-	writeOutput(out, data, dataValue, dataLength, rv)
-	return rv
-}
-
-func doDecryptUpdate(m wholeModule, in *wire.Reader, out *wire.Writer) ck.RV {
-	session := ck.SessionHandle(in.U64())
-	encrypted := in.Octets()
-	part := readOutput(in)
-	if in.Done() != nil {
-		return 0
-	}
-	partValue, partLength, rv := m.DecryptUpdate(session, encrypted, part)
-	rv = fits(part, partValue, partLength, rv)
-	writeOutput(out, part, partValue, partLength, rv)
-	return rv
-}
-
-func doDecryptFinal(m wholeModule, in *wire.Reader, out *wire.Writer) ck.RV {
-	session := ck.SessionHandle(in.U64())
-	part := readOutput(in)
-	if in.Done() != nil {
-		return 0
-	}
-	partValue, partLength, rv := m.DecryptFinal(session, part)
-	rv = fits(part, partValue, partLength, rv)
-	writeOutput(out, part, partValue, partLength, rv)
-	return rv
-}
-
-func doDigestInit(m wholeModule, in *wire.Reader, out *wire.Writer) ck.RV {
-	session := ck.SessionHandle(in.U64())
-	mechanism := readMechanismOrNull(in)
-	if in.Done() != nil {
-		return 0
-	}
-	if mechanism == nil {
-		return m.SessionCancel(session, 0x400)
-	}
-	return m.DigestInit(session, mechanism.value())
-}
-
-func doDigest(m wholeModule, in *wire.Reader, out *wire.Writer) ck.RV {
-	session := ck.SessionHandle(in.U64())
-	data := in.Octets()
-	digest := readOutput(in)
-	if in.Done() != nil {
-		return 0
-	}
-	digestValue, digestLength, rv := m.Digest(session, data, digest)
-	rv = fits(digest, digestValue, digestLength, rv)
-	writeOutput(out, digest, digestValue, digestLength, rv)
-	return rv
-}
-
-func doDigestUpdate(m wholeModule, in *wire.Reader, out *wire.Writer) ck.RV {
-	session := ck.SessionHandle(in.U64())
-	part := in.Octets()
-	if in.Done() != nil {
-		return 0
-	}
-	return m.DigestUpdate(session, part)
-}
-
-func doDigestKey(m wholeModule, in *wire.Reader, out *wire.Writer) ck.RV {
-	session := ck.SessionHandle(in.U64())
-	key := ck.ObjectHandle(in.U64())
-	if in.Done() != nil {
-		return 0
-	}
-	return m.DigestKey(session, key)
-}
-
-func doDigestFinal(m wholeModule, in *wire.Reader, out *wire.Writer) ck.RV {
-	session := ck.SessionHandle(in.U64())
-	digest := readOutput(in)
-	if in.Done() != nil {
-		return 0
-	}
-	digestValue, digestLength, rv := m.DigestFinal(session, digest)
-	rv = fits(digest, digestValue, digestLength, rv)
-	writeOutput(out, digest, digestValue, digestLength, rv)
-	return rv
 }
 
 func doSignRecoverInit(m wholeModule, in *wire.Reader, out *wire.Writer) ck.RV {
@@ -476,172 +223,6 @@ func doDecryptVerifyUpdate(m wholeModule, in *wire.Reader, out *wire.Writer) ck.
 	rv = fits(part, partValue, partLength, rv)
 	writeOutput(out, part, partValue, partLength, rv)
 	return rv
-}
-
-func doGenerateKey(m wholeModule, in *wire.Reader, out *wire.Writer) ck.RV {
-	session := ck.SessionHandle(in.U64())
-	mechanism := readMechanism(in)
-	attributes := readTemplate(in)
-	if in.Done() != nil {
-		return 0
-	}
-	keyValue, rv := m.GenerateKey(session, mechanism, attributes)
-	writeNumber(out, keyValue, rv)
-	return rv
-}
-
-func doDeriveKey(m wholeModule, in *wire.Reader, out *wire.Writer) ck.RV {
-	session := ck.SessionHandle(in.U64())
-	mechanism := readMechanism(in)
-	baseKey := ck.ObjectHandle(in.U64())
-	attributes := readTemplate(in)
-	if in.Done() != nil {
-		return 0
-	}
-	keyValue, rv := m.DeriveKey(session, mechanism, baseKey, attributes)
-	writeNumber(out, keyValue, rv)
-	return rv
-}
-
-func doLoginUser(m wholeModule, in *wire.Reader, out *wire.Writer) ck.RV {
-	session := ck.SessionHandle(in.U64())
-	user := in.U64()
-	pin := in.Octets()
-	name := in.Octets()
-	if in.Done() != nil {
-		return 0
-	}
-	return m.LoginUser(session, user, pin, name)
-}
-
-func doMessageEncryptInit(m wholeModule, in *wire.Reader, out *wire.Writer) ck.RV {
-	session := ck.SessionHandle(in.U64())
-	mechanism := readMechanismOrNull(in)
-	key := ck.ObjectHandle(in.U64())
-	if in.Done() != nil {
-		return 0
-	}
-	if mechanism == nil {
-		return m.SessionCancel(session, 0x2)
-	}
-	return m.MessageEncryptInit(session, mechanism.value(), key)
-}
-
-func doEncryptMessage(m wholeModule, in *wire.Reader, out *wire.Writer) ck.RV {
-	session := ck.SessionHandle(in.U64())
-	parameter := readMessage(in)
-	associated := in.Octets()
-	plain := in.Octets()
-	encrypted := readOutput(in)
-	if in.Done() != nil {
-		return 0
-	}
-	parameterValue, encryptedValue, encryptedLength, rv := m.EncryptMessage(session, parameter, associated, plain, encrypted)
-	rv = fits(encrypted, encryptedValue, encryptedLength, rv)
-	writeMessage(out, parameter, parameterValue, rv)
-	writeOutput(out, encrypted, encryptedValue, encryptedLength, rv)
-	return rv
-}
-
-func doEncryptMessageBegin(m wholeModule, in *wire.Reader, out *wire.Writer) ck.RV {
-	session := ck.SessionHandle(in.U64())
-	parameter := readMessage(in)
-	associated := in.Octets()
-	if in.Done() != nil {
-		return 0
-	}
-	parameterValue, rv := m.EncryptMessageBegin(session, parameter, associated)
-	writeMessage(out, parameter, parameterValue, rv)
-	return rv
-}
-
-func doEncryptMessageNext(m wholeModule, in *wire.Reader, out *wire.Writer) ck.RV {
-	session := ck.SessionHandle(in.U64())
-	parameter := readMessage(in)
-	plain := in.Octets()
-	encrypted := readOutput(in)
-	flags := in.U64()
-	if in.Done() != nil {
-		return 0
-	}
-	parameterValue, encryptedValue, encryptedLength, rv := m.EncryptMessageNext(session, parameter, plain, encrypted, flags)
-	rv = fits(encrypted, encryptedValue, encryptedLength, rv)
-	writeMessage(out, parameter, parameterValue, rv)
-	writeOutput(out, encrypted, encryptedValue, encryptedLength, rv)
-	return rv
-}
-
-func doMessageEncryptFinal(m wholeModule, in *wire.Reader, out *wire.Writer) ck.RV {
-	session := ck.SessionHandle(in.U64())
-	if in.Done() != nil {
-		return 0
-	}
-	return m.MessageEncryptFinal(session)
-}
-
-func doMessageDecryptInit(m wholeModule, in *wire.Reader, out *wire.Writer) ck.RV {
-	session := ck.SessionHandle(in.U64())
-	mechanism := readMechanismOrNull(in)
-	key := ck.ObjectHandle(in.U64())
-	if in.Done() != nil {
-		return 0
-	}
-	if mechanism == nil {
-		return m.SessionCancel(session, 0x4)
-	}
-	return m.MessageDecryptInit(session, mechanism.value(), key)
-}
-
-func doDecryptMessage(m wholeModule, in *wire.Reader, out *wire.Writer) ck.RV {
-	session := ck.SessionHandle(in.U64())
-	parameter := readMessage(in)
-	associated := in.Octets()
-	encrypted := in.Octets()
-	plain := readOutput(in)
-	if in.Done() != nil {
-		return 0
-	}
-	plainValue, plainLength, rv := m.DecryptMessage(session, parameter, associated, encrypted, plain)
-	rv = fits(plain, plainValue, plainLength, rv)
-	writeNoMessage(out, rv)
-	writeOutput(out, plain, plainValue, plainLength, rv)
-	return rv
-}
-
-func doDecryptMessageBegin(m wholeModule, in *wire.Reader, out *wire.Writer) ck.RV {
-	session := ck.SessionHandle(in.U64())
-	parameter := readMessage(in)
-	associated := in.Octets()
-	if in.Done() != nil {
-		return 0
-	}
-	rv := m.DecryptMessageBegin(session, parameter, associated)
-	writeNoMessage(out, rv)
-	return rv
-}
-
-func doDecryptMessageNext(m wholeModule, in *wire.Reader, out *wire.Writer) ck.RV {
-	session := ck.SessionHandle(in.U64())
-	parameter := readMessage(in)
-	encrypted := in.Octets()
-	plain := readOutput(in)
-	flags := in.U64()
-	if in.Done() != nil {
-		return 0
-	}
-	plainValue, plainLength, rv := m.DecryptMessageNext(session, parameter, encrypted, plain, flags)
-	rv = fits(plain, plainValue, plainLength, rv)
-	writeNoMessage(out, rv)
-	writeOutput(out, plain, plainValue, plainLength, rv)
-	return rv
-}
-
-func doMessageDecryptFinal(m wholeModule, in *wire.Reader, out *wire.Writer) ck.RV {
-	session := ck.SessionHandle(in.U64())
-	if in.Done() != nil {
-		return 0
-	}
-	return m.MessageDecryptFinal(session)
 }
 
 func doMessageSignInit(m wholeModule, in *wire.Reader, out *wire.Writer) ck.RV {
@@ -762,76 +343,6 @@ func doMessageVerifyFinal(m wholeModule, in *wire.Reader, out *wire.Writer) ck.R
 		return 0
 	}
 	return m.MessageVerifyFinal(session)
-}
-
-func doEncapsulateKey(m wholeModule, in *wire.Reader, out *wire.Writer) ck.RV {
-	session := ck.SessionHandle(in.U64())
-	mechanism := readMechanism(in)
-	publicKey := ck.ObjectHandle(in.U64())
-	attributes := readTemplate(in)
-	encapsulated := readOutput(in)
-	if in.Done() != nil {
-		return 0
-	}
-	encapsulatedValue, encapsulatedLength, keyValue, rv := m.EncapsulateKey(session, mechanism, publicKey, attributes, encapsulated)
-	rv = fits(encapsulated, encapsulatedValue, encapsulatedLength, rv)
-	writeOutput(out, encapsulated, encapsulatedValue, encapsulatedLength, rv)
-	writeNumber(out, keyValue, rv)
-	return rv
-}
-
-func doDecapsulateKey(m wholeModule, in *wire.Reader, out *wire.Writer) ck.RV {
-	session := ck.SessionHandle(in.U64())
-	mechanism := readMechanism(in)
-	privateKey := ck.ObjectHandle(in.U64())
-	attributes := readTemplate(in)
-	encapsulated := in.Octets()
-	if in.Done() != nil {
-		return 0
-	}
-	keyValue, rv := m.DecapsulateKey(session, mechanism, privateKey, attributes, encapsulated)
-	writeNumber(out, keyValue, rv)
-	return rv
-}
-
-func doVerifySignatureInit(m wholeModule, in *wire.Reader, out *wire.Writer) ck.RV {
-	session := ck.SessionHandle(in.U64())
-	mechanism := readMechanismOrNull(in)
-	key := ck.ObjectHandle(in.U64())
-	signature := in.Octets()
-	if in.Done() != nil {
-		return 0
-	}
-	if mechanism == nil {
-		return m.SessionCancel(session, 0x2000)
-	}
-	return m.VerifySignatureInit(session, mechanism.value(), key, signature)
-}
-
-func doVerifySignature(m wholeModule, in *wire.Reader, out *wire.Writer) ck.RV {
-	session := ck.SessionHandle(in.U64())
-	data := in.Octets()
-	if in.Done() != nil {
-		return 0
-	}
-	return m.VerifySignature(session, data)
-}
-
-func doVerifySignatureUpdate(m wholeModule, in *wire.Reader, out *wire.Writer) ck.RV {
-	session := ck.SessionHandle(in.U64())
-	part := in.Octets()
-	if in.Done() != nil {
-		return 0
-	}
-	return m.VerifySignatureUpdate(session, part)
-}
-
-func doVerifySignatureFinal(m wholeModule, in *wire.Reader, out *wire.Writer) ck.RV {
-	session := ck.SessionHandle(in.U64())
-	if in.Done() != nil {
-		return 0
-	}
-	return m.VerifySignatureFinal(session)
 }
 
 func doGetSessionValidationFlags(m wholeModule, in *wire.Reader, out *wire.Writer) ck.RV {
@@ -1045,7 +556,7 @@ func (r *recorder) FindObjectsFinal(session ck.SessionHandle) (rv ck.RV) {
 	return rv
 }
 
-func (r *recorder) EncryptInit(session ck.SessionHandle, mechanism p11module.Mechanism, key ck.ObjectHandle) (rv ck.RV) {
+func (r *recorder) EncryptInit(session ck.SessionHandle, mechanism ck.Mechanism, key ck.ObjectHandle) (rv ck.RV) {
 	rv = r.called("EncryptInit", session, mechanism, key)
 	return rv
 }
@@ -1065,7 +576,7 @@ func (r *recorder) EncryptFinal(session ck.SessionHandle, encrypted p11module.Ou
 	return r.octets, uint64(len(r.octets)), rv
 }
 
-func (r *recorder) DecryptInit(session ck.SessionHandle, mechanism p11module.Mechanism, key ck.ObjectHandle) (rv ck.RV) {
+func (r *recorder) DecryptInit(session ck.SessionHandle, mechanism ck.Mechanism, key ck.ObjectHandle) (rv ck.RV) {
 	rv = r.called("DecryptInit", session, mechanism, key)
 	return rv
 }
@@ -1085,7 +596,7 @@ func (r *recorder) DecryptFinal(session ck.SessionHandle, part p11module.Output)
 	return r.octets, uint64(len(r.octets)), rv
 }
 
-func (r *recorder) DigestInit(session ck.SessionHandle, mechanism p11module.Mechanism) (rv ck.RV) {
+func (r *recorder) DigestInit(session ck.SessionHandle, mechanism ck.Mechanism) (rv ck.RV) {
 	rv = r.called("DigestInit", session, mechanism)
 	return rv
 }
@@ -1110,7 +621,7 @@ func (r *recorder) DigestFinal(session ck.SessionHandle, digest p11module.Output
 	return r.octets, uint64(len(r.octets)), rv
 }
 
-func (r *recorder) SignInit(session ck.SessionHandle, mechanism p11module.Mechanism, key ck.ObjectHandle) (rv ck.RV) {
+func (r *recorder) SignInit(session ck.SessionHandle, mechanism ck.Mechanism, key ck.ObjectHandle) (rv ck.RV) {
 	rv = r.called("SignInit", session, mechanism, key)
 	return rv
 }
@@ -1130,7 +641,7 @@ func (r *recorder) SignFinal(session ck.SessionHandle, signature p11module.Outpu
 	return r.octets, uint64(len(r.octets)), rv
 }
 
-func (r *recorder) SignRecoverInit(session ck.SessionHandle, mechanism p11module.Mechanism, key ck.ObjectHandle) (rv ck.RV) {
+func (r *recorder) SignRecoverInit(session ck.SessionHandle, mechanism ck.Mechanism, key ck.ObjectHandle) (rv ck.RV) {
 	rv = r.called("SignRecoverInit", session, mechanism, key)
 	return rv
 }
@@ -1140,7 +651,7 @@ func (r *recorder) SignRecover(session ck.SessionHandle, data []byte, signature 
 	return r.octets, uint64(len(r.octets)), rv
 }
 
-func (r *recorder) VerifyInit(session ck.SessionHandle, mechanism p11module.Mechanism, key ck.ObjectHandle) (rv ck.RV) {
+func (r *recorder) VerifyInit(session ck.SessionHandle, mechanism ck.Mechanism, key ck.ObjectHandle) (rv ck.RV) {
 	rv = r.called("VerifyInit", session, mechanism, key)
 	return rv
 }
@@ -1160,7 +671,7 @@ func (r *recorder) VerifyFinal(session ck.SessionHandle, signature []byte) (rv c
 	return rv
 }
 
-func (r *recorder) VerifyRecoverInit(session ck.SessionHandle, mechanism p11module.Mechanism, key ck.ObjectHandle) (rv ck.RV) {
+func (r *recorder) VerifyRecoverInit(session ck.SessionHandle, mechanism ck.Mechanism, key ck.ObjectHandle) (rv ck.RV) {
 	rv = r.called("VerifyRecoverInit", session, mechanism, key)
 	return rv
 }
@@ -1190,27 +701,27 @@ func (r *recorder) DecryptVerifyUpdate(session ck.SessionHandle, encrypted []byt
 	return r.octets, uint64(len(r.octets)), rv
 }
 
-func (r *recorder) GenerateKey(session ck.SessionHandle, mechanism p11module.Mechanism, attributes []p11module.Attribute) (keyValue ck.ObjectHandle, rv ck.RV) {
+func (r *recorder) GenerateKey(session ck.SessionHandle, mechanism ck.Mechanism, attributes []p11module.Attribute) (keyValue ck.ObjectHandle, rv ck.RV) {
 	rv = r.called("GenerateKey", session, mechanism, attributes)
 	return r.object("key"), rv
 }
 
-func (r *recorder) GenerateKeyPair(session ck.SessionHandle, mechanism p11module.Mechanism, publicAttributes []p11module.Attribute, privateAttributes []p11module.Attribute) (publicKeyValue ck.ObjectHandle, privateKeyValue ck.ObjectHandle, rv ck.RV) {
+func (r *recorder) GenerateKeyPair(session ck.SessionHandle, mechanism ck.Mechanism, publicAttributes []p11module.Attribute, privateAttributes []p11module.Attribute) (publicKeyValue ck.ObjectHandle, privateKeyValue ck.ObjectHandle, rv ck.RV) {
 	rv = r.called("GenerateKeyPair", session, mechanism, publicAttributes, privateAttributes)
 	return r.object("publicKey"), r.object("privateKey"), rv
 }
 
-func (r *recorder) WrapKey(session ck.SessionHandle, mechanism p11module.Mechanism, wrappingKey ck.ObjectHandle, key ck.ObjectHandle, wrapped p11module.Output) (wrappedValue []byte, wrappedLength uint64, rv ck.RV) {
+func (r *recorder) WrapKey(session ck.SessionHandle, mechanism ck.Mechanism, wrappingKey ck.ObjectHandle, key ck.ObjectHandle, wrapped p11module.Output) (wrappedValue []byte, wrappedLength uint64, rv ck.RV) {
 	rv = r.called("WrapKey", session, mechanism, wrappingKey, key, wrapped)
 	return r.octets, uint64(len(r.octets)), rv
 }
 
-func (r *recorder) UnwrapKey(session ck.SessionHandle, mechanism p11module.Mechanism, unwrappingKey ck.ObjectHandle, wrapped []byte, attributes []p11module.Attribute) (keyValue ck.ObjectHandle, rv ck.RV) {
+func (r *recorder) UnwrapKey(session ck.SessionHandle, mechanism ck.Mechanism, unwrappingKey ck.ObjectHandle, wrapped []byte, attributes []p11module.Attribute) (keyValue ck.ObjectHandle, rv ck.RV) {
 	rv = r.called("UnwrapKey", session, mechanism, unwrappingKey, wrapped, attributes)
 	return r.object("key"), rv
 }
 
-func (r *recorder) DeriveKey(session ck.SessionHandle, mechanism p11module.Mechanism, baseKey ck.ObjectHandle, attributes []p11module.Attribute) (keyValue ck.ObjectHandle, rv ck.RV) {
+func (r *recorder) DeriveKey(session ck.SessionHandle, mechanism ck.Mechanism, baseKey ck.ObjectHandle, attributes []p11module.Attribute) (keyValue ck.ObjectHandle, rv ck.RV) {
 	rv = r.called("DeriveKey", session, mechanism, baseKey, attributes)
 	return r.object("key"), rv
 }
@@ -1235,7 +746,7 @@ func (r *recorder) SessionCancel(session ck.SessionHandle, flags uint64) (rv ck.
 	return rv
 }
 
-func (r *recorder) MessageEncryptInit(session ck.SessionHandle, mechanism p11module.Mechanism, key ck.ObjectHandle) (rv ck.RV) {
+func (r *recorder) MessageEncryptInit(session ck.SessionHandle, mechanism ck.Mechanism, key ck.ObjectHandle) (rv ck.RV) {
 	rv = r.called("MessageEncryptInit", session, mechanism, key)
 	return rv
 }
@@ -1260,7 +771,7 @@ func (r *recorder) MessageEncryptFinal(session ck.SessionHandle) (rv ck.RV) {
 	return rv
 }
 
-func (r *recorder) MessageDecryptInit(session ck.SessionHandle, mechanism p11module.Mechanism, key ck.ObjectHandle) (rv ck.RV) {
+func (r *recorder) MessageDecryptInit(session ck.SessionHandle, mechanism ck.Mechanism, key ck.ObjectHandle) (rv ck.RV) {
 	rv = r.called("MessageDecryptInit", session, mechanism, key)
 	return rv
 }
@@ -1285,7 +796,7 @@ func (r *recorder) MessageDecryptFinal(session ck.SessionHandle) (rv ck.RV) {
 	return rv
 }
 
-func (r *recorder) MessageSignInit(session ck.SessionHandle, mechanism p11module.Mechanism, key ck.ObjectHandle) (rv ck.RV) {
+func (r *recorder) MessageSignInit(session ck.SessionHandle, mechanism ck.Mechanism, key ck.ObjectHandle) (rv ck.RV) {
 	rv = r.called("MessageSignInit", session, mechanism, key)
 	return rv
 }
@@ -1310,7 +821,7 @@ func (r *recorder) MessageSignFinal(session ck.SessionHandle) (rv ck.RV) {
 	return rv
 }
 
-func (r *recorder) MessageVerifyInit(session ck.SessionHandle, mechanism p11module.Mechanism, key ck.ObjectHandle) (rv ck.RV) {
+func (r *recorder) MessageVerifyInit(session ck.SessionHandle, mechanism ck.Mechanism, key ck.ObjectHandle) (rv ck.RV) {
 	rv = r.called("MessageVerifyInit", session, mechanism, key)
 	return rv
 }
@@ -1335,17 +846,17 @@ func (r *recorder) MessageVerifyFinal(session ck.SessionHandle) (rv ck.RV) {
 	return rv
 }
 
-func (r *recorder) EncapsulateKey(session ck.SessionHandle, mechanism p11module.Mechanism, publicKey ck.ObjectHandle, attributes []p11module.Attribute, encapsulated p11module.Output) (encapsulatedValue []byte, encapsulatedLength uint64, keyValue ck.ObjectHandle, rv ck.RV) {
+func (r *recorder) EncapsulateKey(session ck.SessionHandle, mechanism ck.Mechanism, publicKey ck.ObjectHandle, attributes []p11module.Attribute, encapsulated p11module.Output) (encapsulatedValue []byte, encapsulatedLength uint64, keyValue ck.ObjectHandle, rv ck.RV) {
 	rv = r.called("EncapsulateKey", session, mechanism, publicKey, attributes, encapsulated)
 	return r.octets, uint64(len(r.octets)), r.object("key"), rv
 }
 
-func (r *recorder) DecapsulateKey(session ck.SessionHandle, mechanism p11module.Mechanism, privateKey ck.ObjectHandle, attributes []p11module.Attribute, encapsulated []byte) (keyValue ck.ObjectHandle, rv ck.RV) {
+func (r *recorder) DecapsulateKey(session ck.SessionHandle, mechanism ck.Mechanism, privateKey ck.ObjectHandle, attributes []p11module.Attribute, encapsulated []byte) (keyValue ck.ObjectHandle, rv ck.RV) {
 	rv = r.called("DecapsulateKey", session, mechanism, privateKey, attributes, encapsulated)
 	return r.object("key"), rv
 }
 
-func (r *recorder) VerifySignatureInit(session ck.SessionHandle, mechanism p11module.Mechanism, key ck.ObjectHandle, signature []byte) (rv ck.RV) {
+func (r *recorder) VerifySignatureInit(session ck.SessionHandle, mechanism ck.Mechanism, key ck.ObjectHandle, signature []byte) (rv ck.RV) {
 	rv = r.called("VerifySignatureInit", session, mechanism, key, signature)
 	return rv
 }
@@ -1385,12 +896,12 @@ func (r *recorder) AsyncJoin(session ck.SessionHandle, functionValue string, id 
 	return rv
 }
 
-func (r *recorder) WrapKeyAuthenticated(session ck.SessionHandle, mechanism p11module.Mechanism, wrappingKey ck.ObjectHandle, key ck.ObjectHandle, associated []byte, wrapped p11module.Output) (wrappedValue []byte, wrappedLength uint64, rv ck.RV) {
+func (r *recorder) WrapKeyAuthenticated(session ck.SessionHandle, mechanism ck.Mechanism, wrappingKey ck.ObjectHandle, key ck.ObjectHandle, associated []byte, wrapped p11module.Output) (wrappedValue []byte, wrappedLength uint64, rv ck.RV) {
 	rv = r.called("WrapKeyAuthenticated", session, mechanism, wrappingKey, key, associated, wrapped)
 	return r.octets, uint64(len(r.octets)), rv
 }
 
-func (r *recorder) UnwrapKeyAuthenticated(session ck.SessionHandle, mechanism p11module.Mechanism, unwrappingKey ck.ObjectHandle, wrapped []byte, attributes []p11module.Attribute, associated []byte) (keyValue ck.ObjectHandle, rv ck.RV) {
+func (r *recorder) UnwrapKeyAuthenticated(session ck.SessionHandle, mechanism ck.Mechanism, unwrappingKey ck.ObjectHandle, wrapped []byte, attributes []p11module.Attribute, associated []byte) (keyValue ck.ObjectHandle, rv ck.RV) {
 	rv = r.called("UnwrapKeyAuthenticated", session, mechanism, unwrappingKey, wrapped, attributes, associated)
 	return r.object("key"), rv
 }

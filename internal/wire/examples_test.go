@@ -62,8 +62,8 @@ var frames = map[string]func() []byte{
 	},
 	"Its answer: one of them cannot be given": func() []byte {
 		w := NewAnswer(nil, 25)
-		w.Results([]Result{{Length: 3, Value: []byte("key")}, {Length: ck.UNAVAILABLE},
-			{Length: 24, Form: FormTemplate, Nested: []Result{{Length: 1, Value: []byte{1}}}}})
+		w.Results([]Result{{Type: ck.CKA_LABEL, Length: 3, Value: []byte("key")}, {Type: ck.CKA_ID, Length: ck.UNAVAILABLE},
+			{Type: ck.CKA_WRAP_TEMPLATE, Length: 24, Form: FormTemplate, Nested: []Result{{Type: ck.CKA_TOKEN, Length: 1, Value: []byte{1}}}}})
 		return w.Answer(ck.CKR_ATTRIBUTE_TYPE_INVALID)
 	},
 	"C_EncryptInit in session 5 with CKM_AES_GCM and key 9": func() []byte {

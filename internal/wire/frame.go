@@ -4,8 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
-
-	"github.com/onceleaf/onceleaf/internal/ck"
 )
 
 // Sizes of the fields of a frame, in bytes.
@@ -83,11 +81,6 @@ func WriteFrame(w io.Writer, frame []byte) error {
 	}
 	_, err := w.Write(frame)
 	return err
-}
-
-// RV is the result in a whole frame of an answer.
-func RV(answer []byte) ck.RV {
-	return ck.RV(binary.LittleEndian.Uint64(answer[sizeField+requestStart:]))
 }
 
 // Function is the number at the beginning of a frame without its size field.

@@ -7,7 +7,7 @@ import "github.com/onceleaf/onceleaf/internal/ck"
 type Param struct {
 	ID         uint8
 	Struct     string // in C
-	Go         string // in p11module
+	Go         string // in ck
 	Sizes      []int  // bytes, the whole structure first; a second one lacks the fields with Short
 	Mechanisms []ck.MechanismType
 	Wrapping   bool // only in C_WrapKeyAuthenticated and C_UnwrapKeyAuthenticated

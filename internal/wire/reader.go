@@ -123,7 +123,7 @@ func (r *Reader) Output() Output { return Output{r.Bool(), r.U64()} }
 const (
 	leastAttribute = 8 + 1 + 4
 	leastQuery     = 8 + 1 + 4
-	leastResult    = 8 + 1 + 4
+	leastResult    = 8 + 8 + 1 + 4
 )
 
 // count takes the number of entries that follow.
@@ -210,6 +210,7 @@ func (r *Reader) results(depth int) []Result {
 	results := make([]Result, r.countEntries(leastResult))
 	for i := range results {
 		result := &results[i]
+		result.Type = ck.AttributeType(r.U64())
 		result.Length = r.U64()
 		result.Form = Form(r.number(uint8(FormTemplate), "the form of a result"))
 		switch {

@@ -258,7 +258,8 @@ func FuzzReader(f *testing.F) {
 	w.Queries([]Query{{Type: ck.CKA_LABEL, Room: 5}, {Type: ck.CKA_ID, Query: true}, {Type: ck.CKA_DERIVE_TEMPLATE, Form: FormTemplate}})
 	f.Add(uint8(1), bytes.Clone(w.Body()))
 	w = NewRequest(nil, 1)
-	w.Results([]Result{{Length: 5, Value: []byte("label")}, {Length: 24, Form: FormTemplate, Nested: []Result{{Length: ck.UNAVAILABLE}}}})
+	w.Results([]Result{{Type: ck.CKA_LABEL, Length: 5, Value: []byte("label")},
+		{Type: ck.CKA_WRAP_TEMPLATE, Length: 24, Form: FormTemplate, Nested: []Result{{Type: ck.CKA_ID, Length: ck.UNAVAILABLE}}}})
 	f.Add(uint8(2), bytes.Clone(w.Body()))
 	for _, p := range Params {
 		w = NewRequest(nil, 1)

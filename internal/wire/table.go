@@ -1,10 +1,6 @@
 package wire
 
-import (
-	"slices"
-
-	"github.com/onceleaf/onceleaf/internal/ck"
-)
+import "github.com/onceleaf/onceleaf/internal/ck"
 
 // FunctionRow is what crosses for one function of PKCS#11. Its number is its place in Functions, from 1.
 type FunctionRow struct {
@@ -127,21 +123,21 @@ var Functions = []FunctionRow{
 	{"C_FindObjectsFinal", 240, Remote, 0, []Arg{s}},
 
 	// encryption, decryption
-	{"C_EncryptInit", 240, Absent, ck.CKF_ENCRYPT, begin()},
-	{"C_Encrypt", 240, Absent, ck.CKF_ENCRYPT, []Arg{s, in("data"), out("encrypted")}},
-	{"C_EncryptUpdate", 240, Absent, ck.CKF_ENCRYPT, []Arg{s, in("part"), out("encrypted")}},
-	{"C_EncryptFinal", 240, Absent, ck.CKF_ENCRYPT, []Arg{s, out("encrypted")}},
-	{"C_DecryptInit", 240, Absent, ck.CKF_DECRYPT, begin()},
-	{"C_Decrypt", 240, Absent, ck.CKF_DECRYPT, []Arg{s, in("encrypted"), out("data")}},
-	{"C_DecryptUpdate", 240, Absent, ck.CKF_DECRYPT, []Arg{s, in("encrypted"), out("part")}},
-	{"C_DecryptFinal", 240, Absent, ck.CKF_DECRYPT, []Arg{s, out("part")}},
+	{"C_EncryptInit", 240, Remote, ck.CKF_ENCRYPT, begin()},
+	{"C_Encrypt", 240, Remote, ck.CKF_ENCRYPT, []Arg{s, in("data"), out("encrypted")}},
+	{"C_EncryptUpdate", 240, Remote, ck.CKF_ENCRYPT, []Arg{s, in("part"), out("encrypted")}},
+	{"C_EncryptFinal", 240, Remote, ck.CKF_ENCRYPT, []Arg{s, out("encrypted")}},
+	{"C_DecryptInit", 240, Remote, ck.CKF_DECRYPT, begin()},
+	{"C_Decrypt", 240, Remote, ck.CKF_DECRYPT, []Arg{s, in("encrypted"), out("data")}},
+	{"C_DecryptUpdate", 240, Remote, ck.CKF_DECRYPT, []Arg{s, in("encrypted"), out("part")}},
+	{"C_DecryptFinal", 240, Remote, ck.CKF_DECRYPT, []Arg{s, out("part")}},
 
 	// digests
-	{"C_DigestInit", 240, Absent, ck.CKF_DIGEST, []Arg{s, mechanism(ArgMechanismOrNull)}},
-	{"C_Digest", 240, Absent, ck.CKF_DIGEST, []Arg{s, in("data"), out("digest")}},
-	{"C_DigestUpdate", 240, Absent, ck.CKF_DIGEST, []Arg{s, in("part")}},
-	{"C_DigestKey", 240, Absent, ck.CKF_DIGEST, []Arg{s, object("key")}},
-	{"C_DigestFinal", 240, Absent, ck.CKF_DIGEST, []Arg{s, out("digest")}},
+	{"C_DigestInit", 240, Remote, ck.CKF_DIGEST, []Arg{s, mechanism(ArgMechanismOrNull)}},
+	{"C_Digest", 240, Remote, ck.CKF_DIGEST, []Arg{s, in("data"), out("digest")}},
+	{"C_DigestUpdate", 240, Remote, ck.CKF_DIGEST, []Arg{s, in("part")}},
+	{"C_DigestKey", 240, Remote, ck.CKF_DIGEST, []Arg{s, object("key")}},
+	{"C_DigestFinal", 240, Remote, ck.CKF_DIGEST, []Arg{s, out("digest")}},
 
 	// signing, verifying
 	{"C_SignInit", 240, Remote, ck.CKF_SIGN, begin()},
@@ -164,13 +160,13 @@ var Functions = []FunctionRow{
 	{"C_DecryptVerifyUpdate", 240, Absent, ck.CKF_DECRYPT | ck.CKF_VERIFY, []Arg{s, in("encrypted"), out("part")}},
 
 	// keys
-	{"C_GenerateKey", 240, Absent, 0, []Arg{s, mechanism(ArgMechanism), template("attributes", "count"), made("key")}},
+	{"C_GenerateKey", 240, Remote, 0, []Arg{s, mechanism(ArgMechanism), template("attributes", "count"), made("key")}},
 	{"C_GenerateKeyPair", 240, Remote, 0, []Arg{s, mechanism(ArgMechanism), template("publicAttributes", "publicCount"),
 		template("privateAttributes", "privateCount"), made("publicKey"), made("privateKey")}},
 	{"C_WrapKey", 240, Remote, 0, []Arg{s, mechanism(ArgMechanism), object("wrappingKey"), object("key"), out("wrapped")}},
 	{"C_UnwrapKey", 240, Remote, 0, []Arg{s, mechanism(ArgMechanism), object("unwrappingKey"), given("wrapped"),
 		template("attributes", "count"), made("key")}},
-	{"C_DeriveKey", 240, Absent, 0, []Arg{s, mechanism(ArgMechanism), object("baseKey"), template("attributes", "count"), made("key")}},
+	{"C_DeriveKey", 240, Remote, 0, []Arg{s, mechanism(ArgMechanism), object("baseKey"), template("attributes", "count"), made("key")}},
 
 	// random numbers
 	{"C_SeedRandom", 240, Remote, 0, []Arg{s, in("seed")}},
@@ -185,18 +181,18 @@ var Functions = []FunctionRow{
 	{"C_GetInterfaceList", 300, Local, 0, []Arg{ignored("CK_INTERFACE_PTR", "interfaces"), ignored("CK_ULONG_PTR", "count")}},
 	{"C_GetInterface", 300, Local, 0, []Arg{ignored("CK_UTF8CHAR_PTR", "name"), ignored("CK_VERSION_PTR", "version"),
 		ignored("CK_INTERFACE_PTR_PTR", "interface"), ignored("CK_FLAGS", "flags")}},
-	{"C_LoginUser", 300, Absent, 0, []Arg{s, number("CK_USER_TYPE", "user"), text("pin", "pinLen"), text("name", "nameLen")}},
+	{"C_LoginUser", 300, Remote, 0, []Arg{s, number("CK_USER_TYPE", "user"), text("pin", "pinLen"), text("name", "nameLen")}},
 	{"C_SessionCancel", 300, Remote, 0, []Arg{s, number("CK_FLAGS", "flags")}},
-	{"C_MessageEncryptInit", 300, Absent, ck.CKF_MESSAGE_ENCRYPT, begin()},
-	{"C_EncryptMessage", 300, Absent, ck.CKF_MESSAGE_ENCRYPT, []Arg{s, message(ArgEncrypting), in("associated"), in("plain"), out("encrypted")}},
-	{"C_EncryptMessageBegin", 300, Absent, ck.CKF_MESSAGE_ENCRYPT, []Arg{s, message(ArgEncrypting), in("associated")}},
-	{"C_EncryptMessageNext", 300, Absent, ck.CKF_MESSAGE_ENCRYPT, []Arg{s, message(ArgEncrypting), in("plain"), out("encrypted"), number("CK_FLAGS", "flags")}},
-	{"C_MessageEncryptFinal", 300, Absent, ck.CKF_MESSAGE_ENCRYPT, []Arg{s}},
-	{"C_MessageDecryptInit", 300, Absent, ck.CKF_MESSAGE_DECRYPT, begin()},
-	{"C_DecryptMessage", 300, Absent, ck.CKF_MESSAGE_DECRYPT, []Arg{s, message(ArgDecrypting), in("associated"), in("encrypted"), out("plain")}},
-	{"C_DecryptMessageBegin", 300, Absent, ck.CKF_MESSAGE_DECRYPT, []Arg{s, message(ArgDecrypting), in("associated")}},
-	{"C_DecryptMessageNext", 300, Absent, ck.CKF_MESSAGE_DECRYPT, []Arg{s, message(ArgDecrypting), in("encrypted"), out("plain"), number("CK_FLAGS", "flags")}},
-	{"C_MessageDecryptFinal", 300, Absent, ck.CKF_MESSAGE_DECRYPT, []Arg{s}},
+	{"C_MessageEncryptInit", 300, Remote, ck.CKF_MESSAGE_ENCRYPT, begin()},
+	{"C_EncryptMessage", 300, Remote, ck.CKF_MESSAGE_ENCRYPT, []Arg{s, message(ArgEncrypting), in("associated"), in("plain"), out("encrypted")}},
+	{"C_EncryptMessageBegin", 300, Remote, ck.CKF_MESSAGE_ENCRYPT, []Arg{s, message(ArgEncrypting), in("associated")}},
+	{"C_EncryptMessageNext", 300, Remote, ck.CKF_MESSAGE_ENCRYPT, []Arg{s, message(ArgEncrypting), in("plain"), out("encrypted"), number("CK_FLAGS", "flags")}},
+	{"C_MessageEncryptFinal", 300, Remote, ck.CKF_MESSAGE_ENCRYPT, []Arg{s}},
+	{"C_MessageDecryptInit", 300, Remote, ck.CKF_MESSAGE_DECRYPT, begin()},
+	{"C_DecryptMessage", 300, Remote, ck.CKF_MESSAGE_DECRYPT, []Arg{s, message(ArgDecrypting), in("associated"), in("encrypted"), out("plain")}},
+	{"C_DecryptMessageBegin", 300, Remote, ck.CKF_MESSAGE_DECRYPT, []Arg{s, message(ArgDecrypting), in("associated")}},
+	{"C_DecryptMessageNext", 300, Remote, ck.CKF_MESSAGE_DECRYPT, []Arg{s, message(ArgDecrypting), in("encrypted"), out("plain"), number("CK_FLAGS", "flags")}},
+	{"C_MessageDecryptFinal", 300, Remote, ck.CKF_MESSAGE_DECRYPT, []Arg{s}},
 	{"C_MessageSignInit", 300, Absent, ck.CKF_MESSAGE_SIGN, begin()},
 	{"C_SignMessage", 300, Absent, ck.CKF_MESSAGE_SIGN, []Arg{s, message(ArgMessage), in("data"), out("signature")}},
 	{"C_SignMessageBegin", 300, Absent, ck.CKF_MESSAGE_SIGN, []Arg{s, message(ArgMessage)}},
@@ -210,14 +206,14 @@ var Functions = []FunctionRow{
 	{"C_MessageVerifyFinal", 300, Absent, ck.CKF_MESSAGE_VERIFY, []Arg{s}},
 
 	// 3.2
-	{"C_EncapsulateKey", 320, Absent, 0, []Arg{s, mechanism(ArgMechanism), object("publicKey"), template("attributes", "count"),
+	{"C_EncapsulateKey", 320, Remote, 0, []Arg{s, mechanism(ArgMechanism), object("publicKey"), template("attributes", "count"),
 		out("encapsulated"), made("key")}},
-	{"C_DecapsulateKey", 320, Absent, 0, []Arg{s, mechanism(ArgMechanism), object("privateKey"), template("attributes", "count"),
+	{"C_DecapsulateKey", 320, Remote, 0, []Arg{s, mechanism(ArgMechanism), object("privateKey"), template("attributes", "count"),
 		in("encapsulated"), made("key")}},
-	{"C_VerifySignatureInit", 320, Absent, ck.CKF_VERIFY, []Arg{s, mechanism(ArgMechanismOrNull), object("key"), in("signature")}},
-	{"C_VerifySignature", 320, Absent, ck.CKF_VERIFY, []Arg{s, in("data")}},
-	{"C_VerifySignatureUpdate", 320, Absent, ck.CKF_VERIFY, []Arg{s, in("part")}},
-	{"C_VerifySignatureFinal", 320, Absent, ck.CKF_VERIFY, []Arg{s}},
+	{"C_VerifySignatureInit", 320, Remote, ck.CKF_VERIFY, []Arg{s, mechanism(ArgMechanismOrNull), object("key"), in("signature")}},
+	{"C_VerifySignature", 320, Remote, ck.CKF_VERIFY, []Arg{s, in("data")}},
+	{"C_VerifySignatureUpdate", 320, Remote, ck.CKF_VERIFY, []Arg{s, in("part")}},
+	{"C_VerifySignatureFinal", 320, Remote, ck.CKF_VERIFY, []Arg{s}},
 	{"C_GetSessionValidationFlags", 320, Absent, 0, []Arg{s, number("CK_SESSION_VALIDATION_FLAGS_TYPE", "type"), outNumber("CK_FLAGS_PTR", "flags")}},
 	{"C_AsyncComplete", 320, Absent, 0, []Arg{s, functionName(), {Name: "result", Kind: ArgAsync, Type: "CK_ASYNC_DATA_PTR"}}},
 	{"C_AsyncGetID", 320, Absent, 0, []Arg{s, functionName(), outNumber("CK_ULONG_PTR", "id")}},
@@ -226,15 +222,6 @@ var Functions = []FunctionRow{
 		in("associated"), out("wrapped")}},
 	{"C_UnwrapKeyAuthenticated", 320, Absent, 0, []Arg{s, mechanism(ArgWrapMechanism), object("unwrappingKey"), given("wrapped"),
 		template("attributes", "count"), in("associated"), made("key")}},
-}
-
-// Number is the number of a function of the table.
-func Number(name string) uint32 {
-	at := slices.IndexFunc(Functions, func(f FunctionRow) bool { return f.Name == name })
-	if at < 0 {
-		panic("there is no function " + name)
-	}
-	return uint32(at + 1)
 }
 
 func functionName() Arg { return Arg{Name: "function", Kind: ArgName, Type: "CK_UTF8CHAR_PTR"} }

@@ -15,7 +15,7 @@ bytes      u32 length | octets             length 0xffffffff stands for NULL and
 text       bytes, UTF-8, not padded, not longer than the field of the C structure
 template   u32 count  | count x ( u64 type   | u8 form | form 0: bytes | form 1: template )
 queries    u32 count  | count x ( u64 type   | u8 form | form 0: u8 query, u64 room | form 1: queries )
-results    u32 count  | count x ( u64 length | u8 form | form 0: bytes, NULL if nothing is to be copied | form 1: results )
+results    u32 count  | count x ( u64 type   | u64 length | u8 form | form 0: bytes, NULL if nothing is to be copied | form 1: results )
 mechanism  u8 form    | 0: the pointer was NULL | 1: u64 type, no parameter | 2: u64 type, bytes as they lie in memory
                       | 3: u64 type, u8 structure, its fields | 4: u64 type, of a parameter that it cannot have
 message    u8 form    | 0: no parameter | 1: bytes iv, u64 ulIvFixedBits, u64 ivGenerator, u64 ulTagBits, bytes tag
@@ -24,7 +24,8 @@ message    u8 form    | 0: no parameter | 1: bytes iv, u64 ulIvFixedBits, u64 iv
 
 Form 1 of attributes is for CKA_WRAP_TEMPLATE, CKA_UNWRAP_TEMPLATE, CKA_DERIVE_TEMPLATE, CKA_ENCAPSULATE_TEMPLATE and
 CKA_DECAPSULATE_TEMPLATE, with a length that is whole entries of CK_ATTRIBUTE (24 bytes), and one level deep. The length
-of such a result is 24 bytes for each entry.
+of such a result is 24 bytes for each entry, and the types in it say which they are; all other results have the type of
+their query.
 `
 
 // Text is what both ends must agree on, for people to read: it stands in docs/spec/wire.md.

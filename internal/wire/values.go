@@ -20,8 +20,9 @@ type Query struct {
 	Nested []Query
 }
 
-// Result answers a Query, in the same form.
+// Result answers a Query, in the same form. In a template the type tells what is there: the query does not need to know it.
 type Result struct {
+	Type   ck.AttributeType
 	Length uint64
 	Form   Form
 	Value  []byte // nil when nothing is to be copied

@@ -15,7 +15,7 @@ package wire
 // Bounds of the protocol.
 const (
 	// Version counts changes of what the tables do not show.
-	Version = 2
+	Version = 1
 
 	// MaxPart is the longest data of one C_ function, in bytes.
 	MaxPart = 64 << 20
@@ -44,9 +44,6 @@ const (
 	// Status and Stop are for operator connections.
 	Status uint32 = 0x1001
 	Stop   uint32 = 0x1002
-	// Both is a C_SignInit and the C_Sign after it: u32 length of the first, the first, the second, each from its function on.
-	// The answer is that of C_Sign; its rv is that of C_SignInit unless that was CKR_OK.
-	Both uint32 = 0x1003
 )
 
 // null is the length of octets at NULL.

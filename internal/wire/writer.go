@@ -111,6 +111,7 @@ func (w *Writer) Queries(queries []Query) {
 func (w *Writer) Results(results []Result) {
 	w.U32(uint32(len(results)))
 	for _, r := range results {
+		w.U64(uint64(r.Type))
 		w.U64(r.Length)
 		w.U8(uint8(r.Form))
 		if r.Form == FormTemplate {

@@ -1,6 +1,5 @@
 /*
- * A host that signs again and again, and does something else in between. libonceleaf.so may answer a repeated C_SignInit
- * itself and send it with C_Sign (cgo/front/promise.h): what the application sees is the same.
+ * A host that signs again and again with one key, and does something else in between, also from other threads.
  * usage: again MODULE, with an empty ONCELEAF_DIR
  */
 #define _GNU_SOURCE
@@ -57,7 +56,7 @@ static CK_ULONG remaining(void)
 	return left;
 }
 
-/* After it, the next C_SignInit may be answered by the library. */
+/* Signs, twice, so that what follows is no first time. */
 static void prepare(CK_SESSION_HANDLE s)
 {
 	for (int i = 0; i < 2; i++) {
@@ -66,7 +65,7 @@ static void prepare(CK_SESSION_HANDLE s)
 	}
 }
 
-/* begun: a C_SignInit that may not have left the library yet. */
+/* begun: a signature that is begun like those before it. */
 static void begun(CK_SESSION_HANDLE s)
 {
 	prepare(s);

@@ -127,10 +127,12 @@ static void slots(void)
 
 static void mechanisms(void)
 {
-	CK_MECHANISM_TYPE list[64];
+	enum { MOST = 256 };
+	CK_MECHANISM_TYPE list[MOST];
 	SAY_LENGTH(0, p11->C_GetMechanismList(0, NULL, &length));
 	SAY_LENGTH(1, p11->C_GetMechanismList(0, list, &length));
-	SAY_LENGTH(64, p11->C_GetMechanismList(0, list, &length));
+	SAY_LENGTH(MOST, p11->C_GetMechanismList(0, list, &length));
+	CHECK(length > 5 && length <= MOST);
 	for (CK_ULONG i = 0; i < length; i++) {
 		CK_MECHANISM_INFO info = {0};
 		CK_RV rv = p11->C_GetMechanismInfo(0, list[i], &info);

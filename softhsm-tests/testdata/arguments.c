@@ -16,9 +16,11 @@ static CK_ULONG length;
 /* NULL for everything but the session. These are right as they stand, or end what the test needs. */
 static int zeros_are_fine(int i)
 {
+	if (strcmp(functions[i].name + strlen(functions[i].name) - 4, "Init") == 0)
+		return 1; /* no mechanism cancels, no template finds all */
 	static const char *const names[] = {
-		"C_Initialize", "C_Finalize", "C_CloseSession", "C_CloseAllSessions", "C_Logout", "C_FindObjectsInit",
-		"C_SessionCancel", "C_SeedRandom", "C_GenerateRandom", "C_SignInit", "C_VerifyInit",
+		"C_Initialize", "C_Finalize", "C_CloseSession", "C_CloseAllSessions", "C_Logout", "C_SessionCancel",
+		"C_SeedRandom", "C_GenerateRandom",
 	};
 	for (size_t n = 0; n < sizeof names / sizeof names[0]; n++) {
 		if (is(i, names[n]))

@@ -122,7 +122,9 @@ static void lists(void)
 	CHECK(count == 2);
 	OK(p11->C_GetSlotList(0, slots, &count));
 	CK_OBJECT_HANDLE found[2] = {77, 77};
-	OK(p11->C_FindObjectsInit(session, NULL, 0));
+	CK_BBOOL on_token = 0;
+	CK_ATTRIBUTE ours = {CKA_TOKEN, &on_token, sizeof on_token}; /* the key pair: the token has objects of its own */
+	OK(p11->C_FindObjectsInit(session, &ours, 1));
 	OK(p11->C_FindObjects(session, found, 1, &count));
 	CHECK(count == 1 && found[0] != 77 && found[1] == 77);
 	OK(p11->C_FindObjects(session, found + 1, 1, &count));

@@ -1,6 +1,6 @@
 /*
- * What the hosts of libonceleaf.so share beside host.h: a second process at a token that somebody has made, a child that
- * must end well and in time, and what a process looks like from outside.
+ * What hosts share beside host.h: a second process at a token that somebody has made, children and what they are
+ * answered, and what a process looks like from outside. It wants _GNU_SOURCE.
  */
 #ifndef CLIENT_H
 #define CLIENT_H
@@ -9,8 +9,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -101,6 +105,70 @@ UNUSED static void reap(pid_t child)
 	if (WIFSIGNALED(status))
 		fprintf(stderr, "the child died of signal %d\n", WTERMSIG(status));
 	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+/* fork() into a new process number space. unshare() would do, but after it the parent cannot start threads. */
+UNUSED static pid_t fork_as_process_1(void)
+{
+	return (pid_t)syscall(SYS_clone, CLONE_NEWPID | SIGCHLD, 0, 0, 0, 0);
+}
+
+/* A child that shares the parent's memory, as vfork() makes one: all that is known of it is its process number. */
+UNUSED static void clone_with_shared_memory(int (*work)(void *))
+{
+	static char stack[1 << 18] __attribute__((aligned(16)));
+	reap(clone(work, stack + sizeof stack, CLONE_VM | SIGCHLD, NULL));
+}
+
+/* What most functions answer in a child that is not initialised, when everything but the session is zero. */
+UNUSED static CK_RV usual_in_child(int i)
+{
+	if (is(i, "C_GetFunctionList") || is(i, "C_GetInterface") || is(i, "C_GetInterfaceList"))
+		return CKR_ARGUMENTS_BAD; /* they work, and want a pointer */
+	return CKR_CRYPTOKI_NOT_INITIALIZED;
+}
+
+/* Calls every function so, in a child that ends with the first answer that is not the wanted one. */
+#define NOT_TO_BE_CALLED (~0UL)
+UNUSED static void call_everything(CK_FUNCTION_LIST_3_2 *p11, CK_SESSION_HANDLE session, CK_RV (*wanted)(int i))
+{
+	for (int i = 0; i < FUNCTIONS; i++) {
+		CK_RV rv = wanted(i) == NOT_TO_BE_CALLED ? NOT_TO_BE_CALLED : call_with_zeros(p11, i, session);
+		if (rv != wanted(i)) {
+			fprintf(stderr, "in the child %s: 0x%lx\n", functions[i].name, rv);
+			_exit(1);
+		}
+	}
+}
+
+/* Threads that call without a pause, while the host forks. */
+struct busy {
+	CK_FUNCTION_LIST_3_2 *p11;
+	CK_SESSION_HANDLE session;
+	atomic_bool stop;
+	pthread_t threads[3];
+};
+
+UNUSED static void *call_busily(void *argument)
+{
+	struct busy *b = argument;
+	CK_BYTE random[32];
+	while (!atomic_load(&b->stop))
+		OK(b->p11->C_GenerateRandom(b->session, random, sizeof random));
+	return NULL;
+}
+
+UNUSED static void start_threads(struct busy *b)
+{
+	for (int i = 0; i < 3; i++)
+		CHECK(pthread_create(&b->threads[i], NULL, call_busily, b) == 0);
+}
+
+UNUSED static void stop_threads(struct busy *b)
+{
+	atomic_store(&b->stop, true);
+	for (int i = 0; i < 3; i++)
+		CHECK(pthread_join(b->threads[i], NULL) == 0);
 }
 
 /* A number of /proc/self/status, such as "Threads:". */

@@ -225,9 +225,9 @@ func goOf(a wire.Arg) goArg {
 	case wire.ArgTemplate:
 		return goArg{typ: "[]p11module.Attribute", read: "readTemplate(in)"}
 	case wire.ArgMechanism, wire.ArgWrapMechanism:
-		return goArg{typ: "p11module.Mechanism", read: "readMechanism(in)"}
+		return goArg{typ: "ck.Mechanism", read: "readMechanism(in)"}
 	case wire.ArgMechanismOrNull:
-		return goArg{typ: "p11module.Mechanism", read: "readMechanismOrNull(in)", deref: ".value()"}
+		return goArg{typ: "ck.Mechanism", read: "readMechanismOrNull(in)", deref: ".value()"}
 	case wire.ArgReserved, wire.ArgIgnored:
 		return goArg{}
 	}

@@ -1,5 +1,6 @@
 // Command generate writes what follows from the tables of package wire: the C stubs of the front library, the function
-// lists of C, the dispatcher, the parameter structures of p11module, and the tables of docs/spec/wire.md.
+// lists of C, the dispatcher, the parameter structures of ck, the tables of docs/spec/wire.md,
+// and the table of functions in docs/pkcs11.md.
 //
 // With -all it writes the C stubs alone, with the functions that are absent so far as if they were offered: a test
 // compiles and runs these.
@@ -65,12 +66,18 @@ func generated(root string) ([]file, error) {
 	if err != nil {
 		return nil, err
 	}
+	manual := filepath.Join(root, "docs/pkcs11.md")
+	functions, err := functionsPage(manual)
+	if err != nil {
+		return nil, err
+	}
 	return []file{
-		{filepath.Join(root, "cgo/front/calls.c"), callsC(false)},
+		{filepath.Join(root, "cgo/embedded/calls.c"), callsC(false)},
 		{filepath.Join(root, "cgo/embedded/functions.h"), functionsH()},
 		{filepath.Join(root, "internal/dispatch/calls.go"), dispatcher},
 		{filepath.Join(root, "internal/dispatch/whole_test.go"), whole},
-		{filepath.Join(root, "p11module/params.go"), params},
+		{filepath.Join(root, "internal/ck/params.go"), params},
 		{page, document},
+		{manual, functions},
 	}, nil
 }

@@ -8,9 +8,9 @@ import (
 )
 
 const callsHead = `/*
- * The functions of PKCS#11 that the daemon answers: one stub each, made from the table in internal/wire by
- * go generate ./internal/wire. A stub holds the arguments to what they must be, sends them once, takes the whole answer
- * apart, and only when all of it was right stores anything where the caller can see it.
+ * The functions of PKCS#11 that the token answers: one stub each, for both libraries, made from the table in internal/wire
+ * by go generate ./internal/wire. A stub holds the arguments to what they must be, hands them on once, takes the whole
+ * answer apart, and only when all of it was right stores anything where the caller can see it.
  */
 #include "call.h"
 
@@ -18,7 +18,7 @@ const callsHead = `/*
 
 `
 
-// callsC is cgo/front/calls.c; with all, absent functions are made like the others.
+// callsC is cgo/embedded/calls.c; with all, absent functions are made like the others.
 func callsC(all bool) []byte {
 	var b strings.Builder
 	b.WriteString(callsHead)
@@ -56,7 +56,7 @@ CK_FUNCTIONS_ADDED_IN_3_2(ELSEWHERE, ABSENT)
 func constants() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "_Static_assert(MAX_PART == %d && MAX_FRAME == %d && MAX_VALUE == %d && MAX_ATTRIBUTES == %d && MAX_LIST == %d &&\n"+
-		"\t       MAX_NAME == %d && RANDOM_CHUNK == %d, \"the daemon has other bounds\");\n\n",
+		"\t       MAX_NAME == %d && RANDOM_CHUNK == %d, \"the other side has other bounds\");\n\n",
 		wire.MaxPart, wire.MaxFrame, wire.MaxValue, wire.MaxAttributes, wire.MaxList, wire.MaxName, wire.MaxRandom)
 	fmt.Fprintf(&b, "const uint32_t wire_version = %d;\n\nconst unsigned char wire_hash[32] = {", wire.Version)
 	for i, octet := range wire.Hash() {

@@ -1,0 +1,5 @@
+package clients
+
+import "testing"
+
+func TestKeytool(t *testing.T) { follow(t, "Java: keytool and jarsigner") }

@@ -1,0 +1,5 @@
+package clients
+
+import "testing"
+
+func TestOsslsigncode(t *testing.T) { follow(t, "osslsigncode") }
