@@ -37,15 +37,14 @@ static void put(struct queue *q, struct chain *c, size_t k)
 	c->next = q->first[steps];
 	q->first[steps] = (uint16_t)k;
 	q->count++;
-	q->steps += steps;
 	q->longest = steps > q->longest ? steps : q->longest;
 }
 
-// fill puts what is left of the batch into an empty queue, so that chains of one length keep their order.
+// fill puts the batch into an empty queue, so that chains of one length keep their order.
 static void fill(struct queue *q, const struct batch *b)
 {
 	memset(q->first, 0xff, sizeof q->first);
-	q->longest = 0, q->count = 0, q->steps = 0;
+	q->longest = 0, q->count = 0;
 	for (size_t k = b->count; k-- > 0;) {
 		if (length(&b->chains[k]) > 0)
 			put(q, &b->chains[k], k);
@@ -58,8 +57,10 @@ static uint16_t pull(struct queue *q, const struct batch *b)
 	while (q->longest > 0 && q->first[q->longest] == NONE)
 		q->longest--;
 	uint16_t k = q->first[q->longest];
-	if (k != NONE)
-		q->first[q->longest] = b->chains[k].next;
+	if (k == NONE)
+		return NONE;
+	q->first[q->longest] = b->chains[k].next;
+	q->count--;
 	return k;
 }
 
@@ -73,6 +74,7 @@ static void refill(struct work *w, const struct batch *b, unsigned lane)
 	uint32_t bit = UINT32_C(1) << lane;
 	w->owner[lane] = k;
 	w->active |= bit;
+	w->busy++;
 	w->end[lane] = w->now + length(c);
 	w->ends[w->end[lane] % LONGEST] |= bit;
 	w->stale |= w->lanes.q[lane] == c->q ? 0 : bit;
@@ -87,7 +89,10 @@ static void retire(struct work *w, const struct batch *b, unsigned lane)
 {
 	struct chain *c = &b->chains[w->owner[lane]];
 	uint16_t from = (uint16_t)(c->to - (w->end[lane] - w->now));
-	w->active &= ~(UINT32_C(1) << lane);
+	uint32_t bit = UINT32_C(1) << lane;
+	w->active &= ~bit;
+	w->busy--;
+	w->ends[w->end[lane] % LONGEST] &= ~bit;
 	if (c->from == from)
 		return; // it has gone no step, and may be the seed
 	c->from = from;
@@ -113,9 +118,7 @@ static unsigned walk(struct work *w, const struct batch *b, unsigned most)
 	w->stale = 0;
 	kernel->advance(&w->lanes, steps);
 	w->now += steps;
-	uint32_t ending = w->ends[w->now % LONGEST];
-	w->ends[w->now % LONGEST] = 0;
-	for (; ending != 0; ending &= ending - 1) {
+	for (uint32_t ending = w->ends[w->now % LONGEST]; ending != 0; ending &= ending - 1) {
 		unsigned lane = (unsigned)__builtin_ctz(ending);
 		retire(w, b, lane);
 		refill(w, b, lane);
@@ -123,34 +126,38 @@ static unsigned walk(struct work *w, const struct batch *b, unsigned most)
 	return steps;
 }
 
-// fits is whether the queue keeps nearly all lanes of a stage busy nearly all the time, or no kernel is narrower.
+// fits is whether the queue has enough chains for a stage, or no kernel is narrower.
 static int fits(const struct queue *q, const struct stage *s)
 {
-	if (s[1].kernel == NULL)
-		return 1;
-	return q->count >= s->enough && (s->kernel->lanes <= 16 || q->steps >= (uint64_t)s->kernel->lanes * q->longest);
+	return q->count >= s->enough || s[1].kernel == NULL;
 }
 
-// begin fills the lanes of the first stage from this one on that fits what is left of the batch; if nothing is left, there
-// is none.
+// begin fills the lanes of the first stage from this one on that fits what is in the queue; if nothing is, there is none.
 static void begin(struct work *w, const struct batch *b, const struct stage *stage)
 {
-	fill(&w->queue, b);
 	while (stage->kernel != NULL && (w->queue.count == 0 || !fits(&w->queue, stage)))
 		stage++;
 	w->stage = stage;
-	w->now = 0;
 	w->stale = UINT32_MAX;
-	memset(w->ends, 0, sizeof w->ends);
 	for (unsigned lane = 0; stage->kernel != NULL && lane < stage->kernel->lanes; lane++)
 		refill(w, b, lane);
+}
+
+// rest puts what is left of the chains in the lanes back into the queue.
+static void rest(struct work *w, const struct batch *b)
+{
+	while (w->active != 0) {
+		unsigned lane = (unsigned)__builtin_ctz(w->active);
+		retire(w, b, lane);
+		put(&w->queue, &b->chains[w->owner[lane]], w->owner[lane]);
+	}
 }
 
 // go_on works for so many nanoseconds, about, as long as the stage has enough chains.
 static unsigned go_on(struct work *w, const struct batch *b, unsigned time)
 {
 	unsigned pace = w->stage->kernel->pace;
-	while (time >= pace && (unsigned)__builtin_popcount(w->active) >= w->stage->enough)
+	while (time >= pace && w->busy >= w->stage->enough)
 		time -= pace * walk(w, b, time / pace);
 	return time;
 }
@@ -160,10 +167,9 @@ static void turn(struct work *w, const struct batch *b)
 {
 	for (unsigned time = TURN; w->stage->kernel != NULL;) {
 		time = go_on(w, b, time);
-		if ((unsigned)__builtin_popcount(w->active) >= w->stage->enough)
+		if (w->busy >= w->stage->enough)
 			return;
-		while (w->active != 0)
-			retire(w, b, (unsigned)__builtin_ctz(w->active));
+		rest(w, b);
 		begin(w, b, w->stage + 1);
 	}
 }
@@ -184,8 +190,8 @@ static __attribute__((noinline)) void wipe_stack(void)
 
 // sha256mb_chains takes each chain of the batch, of fewer than 65,536, on from its step from to its step to, for a turn, and
 // returns whether it has to be called again with the same arguments. Its value is the n bytes of values at its place in the
-// batch; but one at step 255 begins with the seed, unless that is NULL. The last kernel of the plan has 1 for enough. The
-// stage of work is NULL at first, and its values are wiped in the end.
+// batch; but one at step 255 begins with the seed, unless that is NULL. The last kernel of the plan has 1 for enough. work
+// is all zeros at first, and ready for another batch in the end, with its values wiped.
 int sha256mb_chains(struct work *work, const struct stage *plan, const uint8_t id[16], unsigned n, struct chain *chains,
 	size_t count, const uint8_t *seed, uint8_t *values)
 {
@@ -193,6 +199,7 @@ int sha256mb_chains(struct work *work, const struct stage *plan, const uint8_t i
 	if (work->stage == NULL) {
 		work->lanes.n = n;
 		memcpy(work->lanes.id, id, sizeof work->lanes.id);
+		fill(&work->queue, &b);
 		begin(work, &b, plan);
 	}
 	turn(work, &b);

@@ -94,12 +94,11 @@ typedef const struct stage plan[4];
 
 extern plan sha256mb_avx512_shani, sha256mb_avx512, sha256mb_shani, sha256mb_avx2, sha256mb_shake_avx512, sha256mb_shake_avx2;
 
-// queue is the chains of a batch that are not at their end. The longest leave it first.
+// queue is the chains of a batch that are neither in a lane nor at their end. The longest leave it first.
 struct queue {
 	uint16_t first[LONGEST]; // of the list of the chains that have so many steps left
 	unsigned longest;        // steps of a chain in it, or more
 	size_t count;            // chains
-	uint64_t steps;          // of all
 };
 
 // work is a batch under way. It has no pointers into memory of Go.
@@ -108,10 +107,11 @@ struct work {
 	struct queue queue;
 	struct lanes lanes;
 	uint32_t active;        // bit l is lane l
+	unsigned busy;          // so many lanes are active
 	uint32_t stale;         // lanes whose q is not the one that the kernel prepared for
 	uint16_t owner[LANES];  // chain in the lane
 	unsigned end[LANES];    // when it ends, in steps
-	unsigned now;           // steps since the begin
+	unsigned now;           // steps that were gone
 	uint32_t ends[LONGEST]; // lanes that end at a time, which counts modulo LONGEST
 };
 
