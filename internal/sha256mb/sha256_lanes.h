@@ -6,23 +6,26 @@
 #include "sha256.h"
 
 // one_round is a round of FIPS 180-4 section 6.2.2, step 3. Instead of the eight words, their names move: a is s[-t mod 8].
-INLINE void one_round(vec s[8], unsigned t, vec w)
+INLINE void one_round(vec s[8], unsigned t, vec w, const uint32_t constants[64])
 {
 	vec *a = &s[(0 - t) & 7], *b = &s[(1 - t) & 7], *c = &s[(2 - t) & 7], *d = &s[(3 - t) & 7];
 	vec *e = &s[(4 - t) & 7], *f = &s[(5 - t) & 7], *g = &s[(6 - t) & 7], *h = &s[(7 - t) & 7];
-	vec t1 = add(add(add(w, broadcast(sha256mb_round[t])), *h), add(big1(*e), choose(*e, *f, *g)));
+	vec t1 = add(add(add(w, broadcast(constants[t])), *h), add(big1(*e), choose(*e, *f, *g)));
 	*d = add(*d, t1);
 	*h = add(add(t1, big0(*a)), majority(*a, *b, *c));
 }
 
-// rounds does the rounds from first on; w is the block and is used up.
+// rounds does the rounds from first on; w is the block and is used up. The compiler is not to know the constants: it would
+// make vectors of them before the first step, and read these from the stack.
 INLINE void rounds(vec s[8], vec w[16], unsigned first)
 {
+	const uint32_t *constants = sha256mb_round;
+	__asm__("" : "+r"(constants));
 #pragma GCC unroll 64
 	for (unsigned t = first; t < 64; t++) {
 		if (t >= 16)
 			w[t % 16] = add(add(w[t % 16], small0(w[(t + 1) % 16])), add(w[(t + 9) % 16], small1(w[(t + 14) % 16])));
-		one_round(s, t, w[t % 16]);
+		one_round(s, t, w[t % 16], constants);
 	}
 }
 
@@ -34,8 +37,8 @@ TARGET static void prepare(struct lanes *l)
 		head[k] = broadcast(sha256mb_start[k]);
 #pragma GCC unroll 4
 	for (unsigned t = 0; t < 4; t++)
-		one_round(head, t, broadcast(read_word(l->id + 4 * t)));
-	one_round(head, 4, load_words(l->q));
+		one_round(head, t, broadcast(read_word(l->id + 4 * t)), sha256mb_round);
+	one_round(head, 4, load_words(l->q), sha256mb_round);
 	for (unsigned k = 0; k < 8; k++)
 		store_words(l->head[k], head[k]);
 }
