@@ -28,7 +28,7 @@ type bench struct {
 func (t *Tree) newBench() *bench {
 	o := t.set.OTS.params()
 	some := o.leavesAtOnce() * o.p
-	scratch := otsScratch{values: make([]byte, some*o.n), batch: make([]chain, 0, some)}
+	scratch := otsScratch{values: make([]byte, some*o.n), batch: make([]chain, some)}
 	return &bench{t.set, t.topHeight, t.subtreeHeight(), newHasher(t.set, t.id), scratch}
 }
 

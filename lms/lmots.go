@@ -44,13 +44,11 @@ type otsScratch struct {
 func (s *otsScratch) publicKeys(h hasher, o otsParams, seed []byte, q uint32, out []byte) {
 	leaves := len(out) / o.n
 	values := s.values[:leaves*o.p*o.n]
-	s.batch = s.batch[:0]
-	for k := range leaves {
-		for i := range o.p {
-			s.batch = append(s.batch, chain{Q: q + uint32(k), I: uint16(i), From: sha256mb.SeedStep, To: firstStep + 1<<o.w - 1})
-		}
+	batch := s.batch[:leaves*o.p]
+	for k := range batch {
+		batch[k] = chain{Q: q + uint32(k/o.p), I: uint16(k % o.p), From: sha256mb.SeedStep, To: firstStep + 1<<o.w - 1}
 	}
-	h.Chains(s.batch, seed, values)
+	h.Chains(batch, seed, values)
 	h.Nodes(q, dPBLC, values, out)
 }
 
