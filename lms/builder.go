@@ -10,7 +10,7 @@ import (
 
 // leavesAtOnce is how many leaves are computed side by side: so many that they have chains for all lanes of any hasher, and
 // so few that they take about half a millisecond, which is how long a signer who helps is kept.
-func (o otsParams) leavesAtOnce() int {
+func (o *otsParams) leavesAtOnce() int {
 	if o.w == 8 {
 		return 4
 	}

@@ -22,7 +22,7 @@ func appendDigits(digits []uint16, s []byte, w int) []uint16 {
 
 // appendCoefficients appends the p digits of q || Cksm(q) (RFC 8554 section 4.4, algorithm 2): how far a signature goes
 // along each chain. Who raises one digit of q has to lower one of the checksum.
-func appendCoefficients(digits []uint16, q []byte, o otsParams) []uint16 {
+func appendCoefficients(digits []uint16, q []byte, o *otsParams) []uint16 {
 	digits = appendDigits(digits, q, o.w)
 	var sum uint16
 	for _, digit := range digits {
@@ -41,7 +41,7 @@ type otsScratch struct {
 
 // publicKeys writes the LM-OTS public keys K of the leaves q, q+1, ... into out, n bytes each (RFC 8554 section 4.3,
 // algorithm 1). values has the public ends of their chains in the end, and what comes before them on the way.
-func (s *otsScratch) publicKeys(h hasher, o otsParams, seed []byte, q uint32, out []byte) {
+func (s *otsScratch) publicKeys(h hasher, o *otsParams, seed []byte, q uint32, out []byte) {
 	leaves := len(out) / o.n
 	values := s.values[:leaves*o.p*o.n]
 	batch := s.batch[:leaves*o.p]
@@ -70,7 +70,7 @@ func appendOTSSignature(sig []byte, h hasher, ots OTSType, seed []byte, q uint32
 
 // otsCandidate writes Kc to out, n bytes, which is the LM-OTS public key of leaf q if sig, C || y[0..p-1], is a signature of
 // message (RFC 8554 section 4.6, algorithm 4b from step 2d on; the caller has checked type and length).
-func otsCandidate(out []byte, h hasher, o otsParams, q uint32, sig, message []byte) {
+func otsCandidate(out []byte, h hasher, o *otsParams, q uint32, sig, message []byte) {
 	room := candidates.Get().(*candidate)
 	defer candidates.Put(room)
 	y := append(room.values[:0], sig[o.n:]...)
@@ -94,7 +94,7 @@ var candidates = sync.Pool{New: func() any { return new(candidate) }}
 type chains [maxP]chain
 
 // between returns the p chains of leaf q from step 0 to where the signature of message under C divides them.
-func (room *chains) between(h hasher, o otsParams, q uint32, c, message []byte) []chain {
+func (room *chains) between(h hasher, o *otsParams, q uint32, c, message []byte) []chain {
 	var digest [maxN]byte
 	h.message(digest[:o.n], q, c, message)
 	var digits [maxDigits]uint16

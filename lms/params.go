@@ -138,20 +138,20 @@ var (
 	}
 )
 
-// params looks t up; all zero if t is unknown.
-func (t Type) params() lmsParams {
+// params looks t up; all zero if t is unknown, as 0 is. The table does not change.
+func (t Type) params() *lmsParams {
 	if uint64(t) >= uint64(len(lmsTable)) {
-		return lmsParams{}
+		t = 0
 	}
-	return lmsTable[t]
+	return &lmsTable[t]
 }
 
-// params looks t up; all zero if t is unknown.
-func (t OTSType) params() otsParams {
+// params looks t up; all zero if t is unknown, as 0 is. The table does not change.
+func (t OTSType) params() *otsParams {
 	if uint64(t) >= uint64(len(otsTable)) {
-		return otsParams{}
+		t = 0
 	}
-	return otsTable[t]
+	return &otsTable[t]
 }
 
 // String returns the IANA name of t, such as "LMS_SHA256_M32_H5".
