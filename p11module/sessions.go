@@ -149,7 +149,8 @@ func (l *library) newSession(slot ck.SlotID, t *token.Token, readWrite bool) (*s
 	}
 	if l.seats[t] == nil {
 		l.seats[t] = t.NewSeat(token.SeatLimits{
-			Objects: l.limits.Objects, SessionKeys: l.limits.SessionKeys, Shared: l.shared, Claim: l.memory.claim, Release: l.memory.release,
+			Objects: l.limits.Objects, SessionKeys: l.limits.SessionKeys, Application: l.ctx, Shared: l.shared,
+			Claim: l.memory.claim, Release: l.memory.release,
 		})
 	}
 	l.last++

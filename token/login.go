@@ -1,6 +1,7 @@
 package token
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -36,6 +37,7 @@ func (seat *Seat) Login(user ck.UserType, pin []byte) error {
 	defer seat.mu.Unlock()
 	seat.user, seat.master = &user, master
 	seat.present, seat.leave = context.WithCancel(context.Background())
+	seat.using, _ = seat.untilLogout(cmp.Or(seat.limits.Application, context.Background()))
 	return nil
 }
 
@@ -166,15 +168,26 @@ var errLoggedOut = refuse(ck.CKR_USER_NOT_LOGGED_IN, "the user logged out meanwh
 // whileUser is ctx, which now ends with the login too: what takes long and needs the user is not finished after the
 // logout, although another seat may keep the keystore open. The caller calls stop.
 func (seat *Seat) whileUser(ctx context.Context) (until context.Context, v visit, stop func()) {
-	until, cancel := context.WithCancel(ctx)
 	seat.mu.RLock()
 	defer seat.mu.RUnlock()
-	if seat.user == nil || *seat.user != ck.CKU_USER {
-		cancel()
-		return until, visit{}, cancel
+	switch {
+	case seat.user == nil || *seat.user != ck.CKU_USER:
+		until, stop = context.WithCancel(ctx)
+		stop()
+		return until, visit{}, stop
+	case ctx == seat.limits.Application: // as with every signature
+		return seat.using, visit{seat.present}, func() {}
 	}
+	until, stop = seat.untilLogout(ctx)
+	return until, visit{seat.present}, stop
+}
+
+// untilLogout is ctx, which now ends with the login too. The caller holds mu, and calls stop before the logout or not at
+// all.
+func (seat *Seat) untilLogout(ctx context.Context) (until context.Context, stop func()) {
+	until, cancel := context.WithCancel(ctx)
 	forget := context.AfterFunc(seat.present, cancel)
-	return until, visit{seat.present}, func() {
+	return until, func() {
 		forget()
 		cancel()
 	}
@@ -217,7 +230,7 @@ func (seat *Seat) logout() (gone []*object) {
 	if seat.user != nil {
 		seat.leave()
 		keystore.Wipe(seat.master)
-		seat.user, seat.master, seat.present = nil, nil, nil
+		seat.user, seat.master, seat.present, seat.using = nil, nil, nil, nil
 	}
 	gone = seat.takeSessionObjects(func(o *object) bool { return o.private() })
 	seat.mu.Unlock()

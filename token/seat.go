@@ -29,6 +29,7 @@ type Seat struct {
 	master   keystore.MasterKey
 	present  context.Context // ends at the logout; nil while nobody is logged in
 	leave    context.CancelFunc
+	using    context.Context // ends at the logout, and with the application
 	sessions map[uint64]bool
 	loose    *catalogue       // the session objects
 	next     uint64           // number of the next session object
@@ -40,6 +41,9 @@ type Seat struct {
 type SeatLimits struct {
 	Objects     int // session objects
 	SessionKeys int // of them HSS private keys: each has its trees in memory
+
+	// Application ends with the application; nil stands for never. It is what the application's calls bring for a context.
+	Application context.Context
 
 	// Shared says that other applications are in the process. Session keys, for which nobody logs in, then leave the cores
 	// to them: their lower trees are computed in the background.
