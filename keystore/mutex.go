@@ -15,6 +15,11 @@ func (m mutex) Unlock() { <-m }
 // lock is Lock until ctx ends; the error is that of ctx.
 func (m mutex) lock(ctx context.Context) error {
 	select {
+	case m <- struct{}{}: // as a rule; to wait costs more, even if it is for nothing
+		return nil
+	default:
+	}
+	select {
 	case m <- struct{}{}:
 		return nil
 	case <-ctx.Done():
