@@ -99,6 +99,25 @@ func (m *Module) runInSession(function string, h ck.SessionHandle, work func(*li
 	})
 }
 
+// runAhead is runInSession for what no application asked for: without a word, and not if C_Finalize waits for its turn.
+func (m *Module) runAhead(h ck.SessionHandle, work func(*library, *session) error) ck.RV {
+	if !m.mu.TryRLock() {
+		return ck.CKR_FUNCTION_CANCELED
+	}
+	defer m.mu.RUnlock()
+	l := m.library
+	if l == nil {
+		return ck.CKR_CRYPTOKI_NOT_INITIALIZED
+	}
+	return resultOf(guarded(func() error {
+		s, err := l.session(h)
+		if err != nil {
+			return err
+		}
+		return work(l, s)
+	}))
+}
+
 // answer is the result for an error, and a line in the log: what the operator has to look after as an error, a key
 // that is used up as a warning, the rest for debugging. So are errors that were told just before.
 func (l *library) answer(function string, err error) ck.RV {

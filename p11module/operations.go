@@ -81,9 +81,15 @@ type operation struct {
 }
 
 // begin is an Init function: an operation of the kind, unless there is one.
-func (m *Module) begin(function string, k kind, h ck.SessionHandle, start func(*library, *session) (*operation,
-	error)) ck.RV {
-	return m.runInSession(function, h, func(l *library, s *session) error {
+func (m *Module) begin(function string, k kind, h ck.SessionHandle, start starter) ck.RV {
+	return m.runInSession(function, h, beginning(k, start))
+}
+
+// starter makes an operation for a session.
+type starter func(*library, *session) (*operation, error)
+
+func beginning(k kind, start starter) func(*library, *session) error {
+	return func(l *library, s *session) error {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if s.inProgress(flagOf[k]) {
@@ -101,7 +107,7 @@ func (m *Module) begin(function string, k kind, h ck.SessionHandle, start func(*
 			s.waiting = op
 		}
 		return nil
-	})
+	}
 }
 
 // withKey begins an operation with a key other than an HSS key; the seat has all the checks. create makes its engine.

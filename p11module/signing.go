@@ -7,7 +7,25 @@ import (
 
 // SignInit is C_SignInit. CKR_KEY_EXHAUSTED if an HSS key has no leaf left.
 func (m *Module) SignInit(h ck.SessionHandle, with Mechanism, key ck.ObjectHandle) ck.RV {
-	return m.begin("C_SignInit", signing, h, func(l *library, s *session) (*operation, error) {
+	return m.begin("C_SignInit", signing, h, startSigning(with, key))
+}
+
+// SignInitAhead is SignInit for a signature that nobody has begun yet. It says nothing in the log, and does not wait for
+// others where the application is about to end: CKR_FUNCTION_CANCELED.
+func (m *Module) SignInitAhead(h ck.SessionHandle, with Mechanism, key ck.ObjectHandle) ck.RV {
+	return m.runAhead(h, beginning(signing, startSigning(with, key)))
+}
+
+// TakeBackSign undoes SignInitAhead. Where the application is about to end, its sessions end anyway.
+func (m *Module) TakeBackSign(h ck.SessionHandle) {
+	m.runAhead(h, func(_ *library, s *session) error {
+		s.cancel(flagOf[signing])
+		return nil
+	})
+}
+
+func startSigning(with Mechanism, key ck.ObjectHandle) starter {
+	return func(l *library, s *session) (*operation, error) {
 		if with.Type == ck.CKM_HSS {
 			return l.signHSS(s, with, key)
 		}
@@ -15,7 +33,7 @@ func (m *Module) SignInit(h ck.SessionHandle, with Mechanism, key ck.ObjectHandl
 			made, err := mechanism.NewSigner(with, k)
 			return signer{made}, err
 		})
-	})
+	}
 }
 
 // signHSS begins a signature with an HSS key. No leaf is taken for it yet.

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/onceleaf/onceleaf/internal/ck"
 	"github.com/onceleaf/onceleaf/internal/wire"
 )
@@ -24,6 +26,7 @@ type liar struct {
 	t       *testing.T
 	good    atomic.Int64
 	spoiled atomic.Int64
+	windows atomic.Int64
 
 	mu   sync.Mutex
 	dice *rand.Rand // guarded by mu
@@ -59,15 +62,18 @@ func (l *liar) serve(listener net.Listener) {
 	}
 }
 
-func (l *liar) converse(conn net.Conn) {
-	if _, _, _, err := wire.ReadHello(conn); err != nil {
+func (l *liar) converse(socket net.Conn) {
+	hello, _, _, err := wire.ReadHello(socket)
+	if err != nil {
 		return
 	}
 	welcome := wire.Welcome{Text: "welcome"}.Encode()
 	if l.n(50) == 0 {
 		welcome = l.badWelcome(welcome)
 	}
-	if _, err := conn.Write(welcome); err != nil {
+	conn, end, err := l.welcome(socket.(*net.UnixConn), hello.Kind, welcome)
+	defer end()
+	if err != nil {
 		return
 	}
 	for {
@@ -297,10 +303,10 @@ func TestHostHostile(t *testing.T) {
 		}
 		calls, answers = calls+c, answers+a
 	}
-	if l.spoiled.Load() == 0 || answers == 0 {
-		t.Errorf("%d answers were spoiled and %d good ones arrived: the test does not test", l.spoiled.Load(), answers)
+	if l.spoiled.Load() == 0 || answers == 0 || l.windows.Load() == 0 {
+		t.Errorf("%d answers were spoiled, %d good ones arrived, %d windows were used: the test does not test", l.spoiled.Load(), answers, l.windows.Load())
 	}
-	t.Logf("%d calls, %d good answers, %d spoiled ones, %d successes", calls, l.good.Load(), l.spoiled.Load(), answers)
+	t.Logf("%d calls, %d good answers, %d spoiled ones, %d windows, %d successes", calls, l.good.Load(), l.spoiled.Load(), l.windows.Load(), answers)
 	counted(t, "hostile-frames", int(l.spoiled.Load()))
 }
 
@@ -309,8 +315,8 @@ func TestHostImpatient(t *testing.T) {
 	program := compile(t, "impatient")
 	t.Setenv("ONCELEAF_AUTOSTART", "0")
 	welcome := wire.Welcome{Text: "welcome"}.Encode()
-	silent := func(net.Conn) {}
-	dripping := func(conn net.Conn) {
+	silent := func(net.Conn, wire.Hello) {}
+	dripping := func(conn net.Conn, _ wire.Hello) {
 		for i := range welcome {
 			if _, err := conn.Write(welcome[i : i+1]); err != nil {
 				return
@@ -318,16 +324,31 @@ func TestHostImpatient(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 	}
-	mute := func(conn net.Conn) { _, _ = conn.Write(welcome) }
+	mute := func(conn net.Conn, _ wire.Hello) { _, _ = conn.Write(welcome) }
+	muteAtWindow := func(conn net.Conn, hello wire.Hello) {
+		if hello.Kind != wire.KindJoinWindow {
+			mute(conn, hello)
+			return
+		}
+		fd := windowFile(t, wire.WindowSize, unix.F_SEAL_SHRINK|unix.F_SEAL_GROW)
+		_, _, _ = conn.(*net.UnixConn).WriteMsgUnix(welcome, unix.UnixRights(fd), nil)
+		_ = unix.Close(fd)
+	}
 	tests := []struct {
 		name, scenario string
-		greet          func(net.Conn)
+		greet          func(net.Conn, wire.Hello)
 	}{
 		{"silent", "initialize", silent},
 		{"dripping", "initialize", dripping},
 		{"mute", "finalize", mute},
 		{"left by a jump", "jump", mute},
 		{"left by a jump and finalized", "jump-finalize", mute},
+		{"mute at a window", "finalize", muteAtWindow},
+		{"a window left by a jump", "jump", muteAtWindow},
+		{"a window left by a jump and finalized", "jump-finalize", muteAtWindow},
+		{"finalized by a handler", "handler", mute},
+		{"a window finalized by a handler", "handler", muteAtWindow},
+		{"a window without descriptors to spare", "descriptors", muteAtWindow},
 	}
 	for _, test := range tests {
 		if strings.HasPrefix(test.scenario, "jump") && os.Getenv("ONCELEAF_SANITIZE") != "" {
@@ -345,7 +366,7 @@ func TestHostImpatient(t *testing.T) {
 }
 
 // hold reads hellos, greets, and then only listens, until the listener is closed.
-func hold(listener net.Listener, greet func(net.Conn)) {
+func hold(listener net.Listener, greet func(net.Conn, wire.Hello)) {
 	for {
 		conn, err := listener.Accept()
 		if err != nil {
@@ -353,8 +374,8 @@ func hold(listener net.Listener, greet func(net.Conn)) {
 		}
 		go func() {
 			defer conn.Close()
-			if _, _, _, err := wire.ReadHello(conn); err == nil {
-				greet(conn)
+			if hello, _, _, err := wire.ReadHello(conn); err == nil {
+				greet(conn, hello)
 				_, _ = io.Copy(io.Discard, conn)
 			}
 		}()

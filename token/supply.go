@@ -74,6 +74,12 @@ func (g *gauge) move(read func() level) (from, to level) {
 	}
 }
 
+var keysEnded atomic.Uint64
+
+// KeysEnded changes whenever a key of this process, of any token, may have ceased to sign: it has no leaf left, or a
+// signature failed. Who remembers that a key can be used looks again then.
+func KeysEnded() uint64 { return keysEnded.Load() }
+
 // watch tells the log if the key has fallen below its threshold, or to nothing, since it was last looked at. It is
 // called after everything that changes what the key has left, or the threshold.
 func (t *Token) watch(o *object) {
@@ -86,6 +92,7 @@ func (t *Token) watch(o *object) {
 		t.log.Warn("the key is low; plan the next one", o.about(s)...)
 	}
 	if to.exhausted && !from.exhausted {
+		keysEnded.Add(1)
 		t.log.Error("the key is used up for good; make a new key, what this one signed can still be verified", o.about(s)...)
 	}
 }

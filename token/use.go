@@ -103,6 +103,9 @@ func (s *Signer) sign(ctx context.Context, message []byte) ([]byte, error) {
 	defer stop()
 	signature, err := key.keys.Sign(ctx, key.identity, message)
 	s.seat.token.watch(s.key) // after an error too: a leaf may be burned
+	if err != nil {
+		keysEnded.Add(1) // perhaps
+	}
 	return signature, advised(key.afterEnd(err))
 }
 

@@ -10,7 +10,7 @@
 _Static_assert(MAX_PART == 67108864 && MAX_FRAME == 68157440 && MAX_VALUE == 1048576 && MAX_ATTRIBUTES == 1024 && MAX_LIST == 65536 &&
 	       MAX_NAME == 64 && RANDOM_CHUNK == 65536, "the other side has other bounds");
 
-const uint32_t wire_version = 1;
+const uint32_t wire_version = 2;
 
 const unsigned char wire_hash[32] = {
 	0xef, 0xa0, 0x7f, 0xee, 0xc8, 0x28, 0x40, 0xdb, 0x20, 0xf6, 0x97, 0x9c, 0x3f, 0x4e, 0x5b, 0xda,

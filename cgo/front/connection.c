@@ -1,4 +1,5 @@
 #include "connection.h"
+#include "application.h"
 #include "call.h"
 #include "log.h"
 
@@ -71,7 +72,7 @@ bool open_socket(struct connection *c)
 		close(fd);
 		return false;
 	}
-	*c = (struct connection){fd, st.st_dev, st.st_ino};
+	*c = (struct connection){fd, st.st_dev, st.st_ino, NULL};
 	return true;
 }
 
@@ -85,6 +86,7 @@ void close_connection(struct connection *c)
 {
 	if (is_ours(c))
 		shutdown(c->fd, SHUT_RDWR);
+	close_window(c->window);
 	close_copy(c);
 }
 
@@ -93,6 +95,7 @@ void close_copy(struct connection *c)
 	if (is_ours(c))
 		close(c->fd);
 	c->fd = -1;
+	c->window = NULL;
 }
 
 bool is_quiet(const struct connection *c, int milliseconds)
@@ -105,6 +108,13 @@ bool is_quiet(const struct connection *c, int milliseconds)
 		if (ready >= 0 || errno != EINTR)
 			return ready == 0;
 	}
+}
+
+/* poll would need room among the descriptors that the host's limit allows. */
+bool has_news(const struct connection *c)
+{
+	char octet;
+	return recv(c->fd, &octet, sizeof octet, MSG_PEEK | MSG_DONTWAIT) >= 0 || (errno != EAGAIN && errno != EINTR);
 }
 
 /* set_patience bounds how long one send, one receive and one connect wait; 0 is without end. */
@@ -234,7 +244,64 @@ static bool trusted(int fd, const char *path)
 	return false;
 }
 
-static bool shake_hands(int fd, enum hello kind, const unsigned char *cookie, struct welcome *welcome, int64_t deadline)
+/* descriptor_of is the one that came with a message, or -1. */
+static int descriptor_of(struct msghdr *m)
+{
+	int fd = -1;
+	struct cmsghdr *c = CMSG_FIRSTHDR(m);
+	if (c != NULL && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(sizeof fd))
+		memcpy(&fd, CMSG_DATA(c), sizeof fd);
+	return fd;
+}
+
+/*
+ * receive_part takes what has come of the welcome, with a window if one was asked for: no handler of the host's leaves the
+ * call between a descriptor's arrival and the moment at which the connection holds its memory.
+ */
+static ssize_t receive_part(struct connection *c, enum hello kind, void *octets, size_t room, bool *lost)
+{
+	union {
+		struct cmsghdr align;
+		char octets[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct iovec all = {octets, room};
+	struct msghdr m = {.msg_iov = &all, .msg_iovlen = 1};
+	if (kind == JOIN_WITH_WINDOW) {
+		m.msg_control = &control;
+		m.msg_controllen = CMSG_LEN(sizeof(int));
+	}
+	struct held before = hold();
+	ssize_t got = recvmsg(c->fd, &m, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+	int error = errno, window = got > 0 && kind == JOIN_WITH_WINDOW ? descriptor_of(&m) : -1;
+	if (window >= 0) {
+		close_window(c->window);
+		c->window = open_window(window);
+	}
+	*lost = *lost || (kind == JOIN_WITH_WINDOW && got > 0 && (m.msg_flags & MSG_CTRUNC) != 0) ||
+		(window >= 0 && c->window == NULL);
+	let_go(before);
+	errno = error;
+	return got;
+}
+
+static bool receive_welcome(struct connection *c, enum hello kind, struct welcome_message *answer, int64_t deadline, bool *lost)
+{
+	char *at = (char *)answer;
+	for (size_t length = sizeof *answer; length > 0;) {
+		int64_t left = deadline - now();
+		if (left <= 0 || is_quiet(c, left > INT_MAX ? INT_MAX : (int)left))
+			return false;
+		ssize_t got = receive_part(c, kind, at, length, lost);
+		if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
+			return false;
+		at += got > 0 ? got : 0;
+		length -= got > 0 ? (size_t)got : 0;
+	}
+	return true;
+}
+
+static bool shake_hands(struct connection *c, enum hello kind, const unsigned char *cookie, struct welcome *welcome,
+			int64_t deadline)
 {
 	struct hello_message hello = {.version = wire_version, .kind = kind};
 	struct welcome_message answer;
@@ -242,7 +309,9 @@ static bool shake_hands(int fd, enum hello kind, const unsigned char *cookie, st
 	memcpy(hello.hash, wire_hash, sizeof hello.hash);
 	if (cookie != NULL)
 		memcpy(hello.cookie, cookie, COOKIE);
-	if (!send_all(fd, &hello, sizeof hello, deadline) || !receive_all(fd, &answer, sizeof answer, deadline))
+	welcome->lost = false;
+	if (!send_all(c->fd, &hello, sizeof hello, deadline) ||
+	    !receive_welcome(c, kind, &answer, deadline, &welcome->lost))
 		return false;
 	if (memcmp(answer.magic, magic, sizeof magic) != 0)
 		return false;
@@ -254,7 +323,14 @@ static bool shake_hands(int fd, enum hello kind, const unsigned char *cookie, st
 	return true;
 }
 
-enum reached greet(const struct connection *c, const char *path, bool trusted_only, enum hello kind, const unsigned char *cookie,
+/* confirm says that the window has arrived: the daemon waits there from now on, and for no end of the socket. */
+static bool confirm(const struct connection *c, int64_t deadline)
+{
+	const char octet = 1;
+	return c->window == NULL || send_all(c->fd, &octet, sizeof octet, deadline);
+}
+
+enum reached greet(struct connection *c, const char *path, bool trusted_only, enum hello kind, const unsigned char *cookie,
 		   struct welcome *welcome, int64_t deadline)
 {
 	int error = reach(c->fd, path, deadline);
@@ -268,7 +344,9 @@ enum reached greet(const struct connection *c, const char *path, bool trusted_on
 	}
 	if (trusted_only && !trusted(c->fd, path))
 		return REFUSED;
-	if (!shake_hands(c->fd, kind, cookie, welcome, deadline))
+	if (!shake_hands(c, kind, cookie, welcome, deadline))
+		return GONE;
+	if (welcome->status == WELCOME_OK && !welcome->lost && !confirm(c, deadline))
 		return GONE;
 	set_patience(c->fd, 0);
 	return GREETED;

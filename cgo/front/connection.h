@@ -10,15 +10,18 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "window.h"
+
 struct connection {
 	int fd; /* -1: none */
 	dev_t dev;
 	ino_t ino;
+	struct window *window; /* in which calls cross that have room there, or NULL */
 };
 
 enum { COOKIE = 16, WELCOME_TEXT = 192 };
 
-enum hello { NEW_APPLICATION = 0, JOIN = 1 };
+enum hello { NEW_APPLICATION = 0, JOIN = 1, JOIN_WITH_WINDOW = 3 };
 
 enum welcome_status { WELCOME_OK, MISMATCH, NOT_ADMITTED, TOO_MANY, NO_APPLICATION, STOPPING, CANNOT };
 
@@ -26,6 +29,7 @@ struct welcome {
 	uint32_t status;
 	unsigned char cookie[COOKIE];
 	char text[WELCOME_TEXT + 1];
+	bool lost; /* the daemon gave a window that did not arrive: the connection is of no use */
 };
 
 enum reached {
@@ -56,14 +60,15 @@ bool is_ours(const struct connection *);
 void close_connection(struct connection *);
 void close_copy(struct connection *);
 
-/* is_quiet: for so many milliseconds nothing came, and no end. */
+/* is_quiet: for so many milliseconds nothing came, and no end. has_news looks at once. */
 bool is_quiet(const struct connection *, int milliseconds);
+bool has_news(const struct connection *);
 
 /*
  * greet connects and shakes hands until the deadline. trusted_only: whoever listens must be this user or root, for a PIN
- * will go there.
+ * will go there. A window that comes with the welcome is the connection's from the first moment.
  */
-enum reached greet(const struct connection *, const char *socket, bool trusted_only, enum hello, const unsigned char *cookie,
+enum reached greet(struct connection *, const char *socket, bool trusted_only, enum hello, const unsigned char *cookie,
 		   struct welcome *, int64_t deadline);
 
 /*

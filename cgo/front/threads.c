@@ -50,6 +50,8 @@ static void end_of_thread(void *value)
 	}
 	close_connection(&r->connection);
 	let_go(before);
+	for (unsigned i = 0; i < ASIDE; i++)
+		forget_window(r->aside[i]);
 	drop_buffer(&r->call.out);
 	drop_buffer(&r->call.answer);
 	free(r);
@@ -86,14 +88,29 @@ static struct record *new_record(void)
 	return r;
 }
 
+/* put_aside takes the window out of the connection; its memory stays until so many others were put aside, or the thread ends. */
+static void put_aside(struct record *r)
+{
+	if (r->connection.window == NULL)
+		return;
+	leave_window(r->connection.window);
+	forget_window(r->aside[r->aside_next % ASIDE]);
+	r->aside[r->aside_next++ % ASIDE] = r->connection.window;
+	r->connection.window = NULL;
+}
+
 /* own_record is the calling thread's, not busy; NULL if it has none. */
 static struct record *own_record(void)
 {
 	struct record *r = has_key ? pthread_getspecific(key) : NULL;
 	if (r == NULL || !atomic_load(&r->busy))
 		return r;
-	/* The host left a call by a jump: whatever comes on that connection belongs to nobody. */
+	/*
+	 * The host left a call by a jump: whatever comes on that connection belongs to nobody. Or this is a handler that
+	 * returns to the call, against all rules: it finds memory where it waits, and that the window is not its own any more.
+	 */
 	struct held before = hold();
+	put_aside(r);
 	close_connection(&r->connection);
 	r->call.out.used = r->call.out.room; /* what came just before the jump was not counted */
 	r->call.answer.used = r->call.answer.room;
@@ -121,7 +138,7 @@ static CK_RV broken(const struct record *r)
 }
 
 /* knock asks once for a connection. The record holds it from the first moment, so that C_Finalize can shut it down. */
-static enum reached knock(struct record *r, const struct invitation *i, struct welcome *w, int64_t deadline)
+static enum reached knock(struct record *r, const struct invitation *i, enum hello kind, struct welcome *w, int64_t deadline)
 {
 	struct connection fresh;
 	if (!open_socket(&fresh))
@@ -129,17 +146,22 @@ static enum reached knock(struct record *r, const struct invitation *i, struct w
 	struct held before = hold();
 	r->connection = fresh;
 	let_go(before);
-	enum reached reached = greet(&fresh, i->path, i->trusted_only, JOIN, i->cookie, w, deadline);
-	if (reached != GREETED || w->status != WELCOME_OK)
+	enum reached reached = greet(&r->connection, i->path, i->trusted_only, kind, i->cookie, w, deadline);
+	if (reached != GREETED || w->status != WELCOME_OK || w->lost)
 		disconnect(r);
 	return reached == GREETED && w->status == TOO_MANY ? CROWDED : reached;
 }
 
-/* knock_until goes on while a daemon hangs up before its welcome. */
+/* knock_until goes on while a daemon hangs up before its welcome. Where a window gets lost it asks for none. */
 static enum reached knock_until(struct record *r, const struct invitation *i, struct welcome *w, int64_t deadline)
 {
+	enum hello kind = JOIN_WITH_WINDOW;
 	for (int pause = FIRST_PAUSE;; pause = pause < LAST_PAUSE ? 2 * pause : pause) {
-		enum reached reached = knock(r, i, w, deadline);
+		enum reached reached = knock(r, i, kind, w, deadline);
+		if (reached == GREETED && w->lost) {
+			kind = JOIN;
+			continue;
+		}
 		if (reached != GONE || now() >= deadline || answer_of_state() != CKR_OK)
 			return reached;
 		pause_for(pause);
@@ -227,6 +249,8 @@ unsigned calls_under_way(bool shut)
 		count++;
 		if (shut && is_ours(&r->connection))
 			shutdown(r->connection.fd, SHUT_RDWR);
+		if (shut && r->connection.window != NULL)
+			leave_window(r->connection.window);
 	}
 	let_go(before);
 	return count;
@@ -249,6 +273,7 @@ void forget_threads(void)
 {
 	for (struct record *r = records; r != NULL; r = r->next) {
 		close_copy(&r->connection);
+		memset(r->aside, 0, sizeof r->aside);
 		drop_buffer(&r->call.out);
 		drop_buffer(&r->call.answer);
 		atomic_store(&r->busy, false);

@@ -11,11 +11,15 @@
  * What a thread has: its connection and the buffers of its call. It stays in the list until the thread ends, also while
  * there is no connection; in a forked child those of the parent's other threads stay for ever, empty.
  */
+enum { ASIDE = 4 };
+
 struct record {
 	struct call call; /* first: a call is its record */
 	struct connection connection;
 	unsigned long generation; /* of the application that the connection belongs to */
 	int cancel_state;         /* of the thread, as it was before the call */
+	struct window *aside[ASIDE]; /* of calls that the host left by a jump */
+	unsigned aside_next;
 	_Atomic bool busy;        /* in a call; still set at the next one if the host left the call by a jump */
 	struct record *next;
 };

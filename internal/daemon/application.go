@@ -35,18 +35,22 @@ type application struct {
 	limits  token.Limits
 	control *line
 
-	mu     sync.Mutex // guards what follows
-	ending bool
-	lines  map[*line]struct{}
-	memory int64 // bytes
+	everywhere func() // takes back what all applications are offered
+
+	mu      sync.Mutex // guards what follows
+	ending  bool
+	lines   map[*line]struct{}
+	memory  int64 // bytes
+	windows int
 
 	calls sync.WaitGroup // the connections in lines
+	ahead ahead
 }
 
 func newApplication(p peer, d *Daemon, control *line) *application {
 	return &application{
 		peer: p, since: time.Now(), log: d.log, budget: d.budget, gripes: &d.gripes, limits: d.options.Config.Limits,
-		control: control, lines: map[*line]struct{}{},
+		control: control, lines: map[*line]struct{}{}, everywhere: d.withdrawEverywhere,
 	}
 }
 
@@ -86,16 +90,22 @@ func (a *application) part(l *line) {
 	a.calls.Done()
 }
 
-// hasten makes a connection that joined a direct one.
-func (a *application) hasten(l *line, c *net.UnixConn) (release func(), err error) {
-	a.mu.Lock() // for shutdown and hangUp
+// takeWindow counts one more window. One application may have half of those that there are.
+func (a *application) takeWindow() bool {
+	a.mu.Lock()
 	defer a.mu.Unlock()
-	d, err := newDirect(c)
-	if err != nil {
-		return nil, err
+	if a.windows >= windowsMost/2 || !a.budget.take(a.peer.uid, usage{windows: 1}) {
+		return false
 	}
-	l.conn = d
-	return d.release, nil
+	a.windows++
+	return true
+}
+
+func (a *application) giveWindow() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.windows--
+	a.budget.giveBack(a.peer.uid, usage{windows: 1})
 }
 
 // claim takes memory for the application.
@@ -177,11 +187,19 @@ func (a *application) end() ck.RV {
 	a.mu.Unlock()
 	a.module.Cancel()
 	rv := a.module.Finalize(false)
-	if !within(answersEnd, a.calls.Wait) { // somebody does not read an answer
-		a.hangUp()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
 		a.calls.Wait()
+	}()
+	for {
+		select {
+		case <-done:
+			return rv
+		case <-time.After(answersEnd): // somebody does not read an answer
+			a.hangUp()
+		}
 	}
-	return rv
 }
 
 // hangUp closes the connections of the application.
@@ -190,6 +208,7 @@ func (a *application) hangUp() {
 	defer a.mu.Unlock()
 	for l := range a.lines {
 		_ = l.conn.Close()
+		l.shutdown()
 	}
 }
 

@@ -4,16 +4,16 @@ import "sync"
 
 // usage is what somebody takes of the daemon.
 type usage struct {
-	clients, connections int
-	memory               int64 // bytes
+	clients, connections, windows int
+	memory                        int64 // bytes
 }
 
 func (u usage) plus(v usage) usage {
-	return usage{u.clients + v.clients, u.connections + v.connections, u.memory + v.memory}
+	return usage{u.clients + v.clients, u.connections + v.connections, u.windows + v.windows, u.memory + v.memory}
 }
 
 func (u usage) within(limit usage) bool {
-	return u.clients <= limit.clients && u.connections <= limit.connections && u.memory <= limit.memory
+	return u.clients <= limit.clients && u.connections <= limit.connections && u.windows <= limit.windows && u.memory <= limit.memory
 }
 
 // budget counts what clients take, so that there is an end to it.
@@ -49,14 +49,14 @@ func (b *budget) share() usage {
 	if !b.shared {
 		return l
 	}
-	return usage{l.clients - l.clients/4, l.connections - l.connections/4, l.memory - l.memory/4}
+	return usage{l.clients - l.clients/4, l.connections - l.connections/4, l.windows - l.windows/4, l.memory - l.memory/4}
 }
 
 // giveBack is the reverse of take.
 func (b *budget) giveBack(uid uint32, less usage) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	minus := usage{-less.clients, -less.connections, -less.memory}
+	minus := usage{-less.clients, -less.connections, -less.windows, -less.memory}
 	b.total, b.users[uid] = b.total.plus(minus), b.users[uid].plus(minus)
 	if b.users[uid] == (usage{}) {
 		delete(b.users, uid)

@@ -13,7 +13,7 @@ import (
 )
 
 func TestBudget(t *testing.T) {
-	b := newBudget(usage{clients: 8, connections: 100, memory: 1000}, true)
+	b := newBudget(usage{clients: 8, connections: 100, windows: 4, memory: 1000}, true)
 	for i := range 6 {
 		if !b.take(1, usage{clients: 1}) {
 			t.Fatalf("client %d was refused", i)
@@ -25,12 +25,15 @@ func TestBudget(t *testing.T) {
 	if !b.take(2, usage{clients: 2, memory: 750}) || b.take(2, usage{memory: 1}) || b.take(3, usage{memory: 251}) || !b.take(3, usage{memory: 250}) {
 		t.Error("memory is not counted right")
 	}
+	if !b.take(3, usage{windows: 3}) || b.take(3, usage{windows: 1}) {
+		t.Error("windows are not counted right")
+	}
 	if b.take(3, usage{clients: 1}) {
 		t.Error("a ninth client of eight")
 	}
 	b.giveBack(1, usage{clients: 6})
 	b.giveBack(2, usage{clients: 2, memory: 750})
-	b.giveBack(3, usage{memory: 250})
+	b.giveBack(3, usage{windows: 3, memory: 250})
 	if b.inUse() != (usage{}) || len(b.users) != 0 {
 		t.Errorf("%+v stays, of %d users", b.inUse(), len(b.users))
 	}

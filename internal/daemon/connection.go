@@ -27,13 +27,17 @@ var errProtocol = errors.New("the client broke the protocol")
 
 // line is a connection after its hello: frames in, frames out. One call at a time uses it.
 type line struct {
-	conn stream
-	time time.Duration // for a frame under way, beside what its size needs
+	conn   *net.UnixConn
+	window *window       // in which the frames cross that fit into it, or nil
+	time   time.Duration // for a frame under way, beside what its size needs
 	// what has come and was not read yet is early[from:to]: a small request comes in one piece
 	early    [4096]byte
 	from, to int
 	// buffers of a request and its answer
 	request, answer []byte
+
+	offers *course  // what the window offers, or nil; guarded by the lock of the application's ahead
+	begun  [16]byte // the answer to what is begun ahead
 }
 
 func (d *Daemon) newLine(c *net.UnixConn) *line {
@@ -50,9 +54,23 @@ func (l *line) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// read waits for a request as long as it takes. Once it has begun, it has to come to its end. limit is as for
-// wire.ReadFrame.
+// read waits for a request as long as it takes. limit is as for wire.ReadFrame; it has nothing to do with what crosses in
+// a window.
 func (l *line) read(limit func(n int) error) ([]byte, error) {
+	if l.window == nil {
+		return l.readSocket(limit)
+	}
+	if err := l.window.await(); err != nil {
+		return nil, err
+	}
+	if frame, err := l.window.take(l.request[:0]); frame != nil || err != nil {
+		return frame, err
+	}
+	return l.readSocket(limit)
+}
+
+// readSocket reads a request that has to come to its end once it has begun.
+func (l *line) readSocket(limit func(n int) error) ([]byte, error) {
 	n, err := l.conn.Read(l.early[:])
 	if err != nil {
 		return nil, err
@@ -89,6 +107,9 @@ func (l *line) patience(size int) time.Duration {
 
 // write sends an answer. A peer that does not read it loses its connection.
 func (l *line) write(answer []byte) error {
+	if l.window != nil && l.window.give(answer) {
+		return nil
+	}
 	if err := l.conn.SetWriteDeadline(time.Now().Add(l.patience(len(answer)))); err != nil {
 		return err
 	}
@@ -111,14 +132,23 @@ func keep(buf []byte) []byte {
 }
 
 // shutdown makes the reader of the connection see its end; an answer under way still goes out.
-func (l *line) shutdown() { _ = l.conn.CloseRead() }
+func (l *line) shutdown() {
+	_ = l.conn.CloseRead()
+	if l.window != nil {
+		l.window.end()
+	}
+}
 
 // function is what the daemon needs to know of a row of wire's table.
 type function struct {
 	ends   uint64 // operations that end with a call that fails
 	query  bool   // results are in every answer
 	output bool   // octets come out that cannot be had twice
+	long   bool   // it works for milliseconds or more
 }
+
+// long are the functions that make keys or compute a PIN's hash.
+var long = []string{"C_InitToken", "C_InitPIN", "C_SetPIN", "C_Login", "C_LoginUser", "C_GenerateKey", "C_GenerateKeyPair"}
 
 // functions are by number.
 var functions = func() map[uint32]function {
@@ -127,7 +157,7 @@ var functions = func() map[uint32]function {
 		kind := func(k wire.Kind) bool {
 			return slices.ContainsFunc(f.Args, func(a wire.Arg) bool { return a.Kind == k })
 		}
-		all[uint32(i+1)] = function{f.Ends, kind(wire.ArgQuery), kind(wire.ArgOut) || kind(wire.ArgOutOrNone)}
+		all[uint32(i+1)] = function{f.Ends, kind(wire.ArgQuery), kind(wire.ArgOut) || kind(wire.ArgOutOrNone), slices.Contains(long, f.Name)}
 	}
 	return all
 }()
@@ -137,6 +167,10 @@ var errTooMuch = errors.New("the client's memory is used up")
 
 // serve answers the calls of one thread until the connection ends.
 func (a *application) serve(l *line) {
+	if l.window != nil {
+		defer l.window.settle()()
+		defer a.withdrawAt(l)
+	}
 	for {
 		err := a.call(l)
 		if err == nil {
@@ -161,12 +195,13 @@ func (a *application) call(l *line) error {
 	if err != nil && !tooMuch {
 		return protocolError(err)
 	}
+	if l.window != nil && functions[wire.Function(request)].long {
+		_ = l.window.roam() // or it stays where the client is
+	}
 	var answer []byte
 	defer func() { l.wipe(request, answer) }()
 	claim := charged.beside()
-	if tooMuch {
-		answer = a.refuse(request, l.answer)
-	} else if answer, err = a.answer(request, l.answer, claim); err != nil {
+	if answer, err = a.do(l, request, tooMuch, claim); err != nil {
 		return err
 	}
 	if !claim(len(answer)) && !functions[wire.Function(request)].output {
@@ -184,6 +219,16 @@ func protocolError(err error) error {
 		return err
 	}
 	return fmt.Errorf("%w: %w", errProtocol, err)
+}
+
+// do answers a request, or refuses one that was too much.
+func (a *application) do(l *line, request []byte, tooMuch bool, claim func(bytes int) bool) (answer []byte, err error) {
+	v := a.enter(request)
+	defer func() { a.leave(v, l, request, answer) }()
+	if tooMuch {
+		return a.refuse(request, l.answer), nil
+	}
+	return a.answer(request, l.answer, claim)
 }
 
 // answer lets the module answer.

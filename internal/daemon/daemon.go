@@ -66,7 +66,6 @@ type Daemon struct {
 	budget  *budget
 	lobby   lobby
 	outside chan struct{}
-	direct  chan struct{} // a place for each direct connection
 	gripes  gripes
 	started time.Time
 
@@ -92,7 +91,7 @@ type Daemon struct {
 // nothing to do, which is no error.
 func Run(ctx context.Context, o Options) error {
 	d := &Daemon{
-		options: o, started: time.Now(), free: make(chan struct{}), outside: make(chan struct{}, outside), direct: make(chan struct{}, directOnes),
+		options: o, started: time.Now(), free: make(chan struct{}), outside: make(chan struct{}, outside),
 		applications: map[*application]struct{}{}, desks: map[*line]struct{}{},
 	}
 	if err := d.open(); err != nil {
@@ -173,7 +172,7 @@ func (d *Daemon) configure() (err error) {
 		return err
 	}
 	others := d.door.lists() || o.mode&0o077 != 0 || activated(d.options.Getenv) // whose socket has what mode it likes
-	d.budget = newBudget(usage{c.Limits.Clients, connectionsFor(c.Limits.Clients), c.Limits.TotalMemory}, others)
+	d.budget = newBudget(usage{c.Limits.Clients, connectionsFor(c.Limits.Clients), windowsMost, c.Limits.TotalMemory}, others)
 	return nil
 }
 

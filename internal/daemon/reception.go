@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/onceleaf/onceleaf/internal/wire"
 	"github.com/onceleaf/onceleaf/p11module"
 )
@@ -127,8 +129,8 @@ func (d *Daemon) receive(c *net.UnixConn, p peer) {
 	switch hello.Kind {
 	case wire.KindApplication:
 		d.serveApplication(c, p)
-	case wire.KindJoin:
-		d.serveThread(c, p, hello.Cookie)
+	case wire.KindJoin, wire.KindJoinWindow:
+		d.serveThread(c, p, hello)
 	case wire.KindOperator:
 		d.serveOperator(c, p)
 	}
@@ -158,6 +160,29 @@ func welcome(c *net.UnixConn, w wire.Welcome) error {
 		return err
 	}
 	return c.SetDeadline(time.Time{})
+}
+
+// welcomeWith welcomes one more connection, and hands the file of its window over, or none. Then nobody needs the file.
+func welcomeWith(c *net.UnixConn, window *os.File) error {
+	if window == nil {
+		return welcome(c, wire.Welcome{})
+	}
+	defer window.Close()
+	if err := c.SetDeadline(time.Now().Add(helloTime)); err != nil {
+		return err
+	}
+	_, _, err := c.WriteMsgUnix(wire.Welcome{}.Encode(), unix.UnixRights(int(window.Fd())), nil)
+	return errors.Join(err, c.SetDeadline(time.Time{}))
+}
+
+// confirmed waits for the client to say that it has the window. If it has not, nobody would say there that it goes.
+func confirmed(c *net.UnixConn) bool {
+	var octet [1]byte
+	if c.SetReadDeadline(time.Now().Add(helloTime)) != nil {
+		return false
+	}
+	n, err := c.Read(octet[:])
+	return n == 1 && octet[0] == 1 && err == nil && c.SetReadDeadline(time.Time{}) == nil
 }
 
 // serveApplication is the life of an application, on its control connection.
@@ -213,39 +238,46 @@ func (d *Daemon) dismiss(a *application) {
 }
 
 // serveThread serves one more connection of an application.
-func (d *Daemon) serveThread(c *net.UnixConn, p peer, cookie [16]byte) {
+func (d *Daemon) serveThread(c *net.UnixConn, p peer, hello wire.Hello) {
 	l := d.newLine(c)
-	a := d.find(cookie, p)
+	a := d.find(hello.Cookie, p)
 	if a == nil {
 		_ = welcome(c, wire.Welcome{Status: wire.StatusNoApplication, Text: "no such application: it has ended, or belongs to another process"})
 		return
+	}
+	var file *os.File
+	if hello.Kind == wire.KindJoinWindow {
+		var clear func()
+		file, clear = d.furnish(a, l)
+		defer clear()
 	}
 	if status := a.join(l); status != wire.StatusOK {
 		_ = welcome(c, wire.Welcome{Status: status, Text: "the application has as many connections as it may have ([limits] connections), or ends"})
 		return
 	}
 	defer a.part(l)
-	if welcome(c, wire.Welcome{}) == nil {
-		defer d.hasten(a, l, c)()
+	if welcomeWith(c, file) == nil && (l.window == nil || confirmed(c)) {
 		a.serve(l)
 	}
 }
 
-// hasten makes a connection a direct one, if there are not too many. One that cannot be is served all the same.
-func (d *Daemon) hasten(a *application, l *line, c *net.UnixConn) (release func()) {
-	select {
-	case d.direct <- struct{}{}:
-	default:
-		return func() {}
+// furnish gives a connection a window, and the file of it to hand to the client, if there are not too many. A connection
+// without one is served all the same.
+func (d *Daemon) furnish(a *application, l *line) (file *os.File, clear func()) {
+	if !a.takeWindow() {
+		return nil, func() {}
 	}
-	giveBack, err := a.hasten(l, c)
+	w, file, err := newWindow()
 	if err != nil {
-		a.log.Debug("a connection has to do without a thread of its own", "error", err)
-		giveBack = func() {}
+		a.log.Debug("a connection has to do without a window", "error", err)
+		a.giveWindow()
+		return nil, func() {}
 	}
-	return func() {
-		giveBack()
-		<-d.direct
+	l.window = w
+	return file, func() {
+		_ = file.Close() // nothing is written with it
+		w.release()
+		a.giveWindow()
 	}
 }
 

@@ -312,7 +312,7 @@ func serveOne(conn net.Conn, m wholeModule) error {
 	if _, err := conn.Write(wire.Welcome{Cookie: [16]byte{1, 2, 3}}.Encode()); err != nil {
 		return err
 	}
-	if hello.Kind == wire.KindJoin && hello.Cookie != [16]byte{1, 2, 3} {
+	if hello.Kind != wire.KindApplication && hello.Cookie != [16]byte{1, 2, 3} {
 		return errors.New("another cookie came back")
 	}
 	for {
@@ -321,7 +321,7 @@ func serveOne(conn net.Conn, m wholeModule) error {
 			return err
 		}
 		frame, err := wire.NewAnswer(nil, wire.Finalize).Answer(ck.CKR_OK), error(nil)
-		if hello.Kind == wire.KindJoin {
+		if hello.Kind != wire.KindApplication {
 			frame, err = answer(m, request, nil, callWhole)
 		}
 		if err != nil {

@@ -2,11 +2,13 @@ package wire
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"os"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/onceleaf/onceleaf/internal/ck"
@@ -26,6 +28,13 @@ var frames = map[string]func() []byte{
 	"A welcome, but for the hash and the last 176 octets": func() []byte {
 		w := Welcome{Status: StatusTooMany, Text: "too many clients"}
 		return withoutHash(w.Encode())[:welcomeSize-176]
+	},
+	"A window of 16,384 bytes after C_Finalize was asked for on processor 3, but for its last 16,300 bytes": func() []byte {
+		w := Window(make([]byte, WindowSize))
+		w.Put(NewRequest(nil, Finalize).Request())
+		binary.LittleEndian.PutUint32(w[cpuAt:], 3)
+		atomic.StoreUint32(w.Turn(), TurnDaemon)
+		return w[:WindowSize-16_300]
 	},
 	"C_Sign in session 5 of `abc` into 2048 bytes": func() []byte {
 		w := NewRequest(nil, 44)

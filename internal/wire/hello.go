@@ -15,6 +15,7 @@ const (
 	KindApplication uint32 = 0 // a new application: its control connection
 	KindJoin        uint32 = 1 // one more connection of the application that has the cookie
 	KindOperator    uint32 = 2 // status and stop
+	KindJoinWindow  uint32 = 3 // as KindJoin, and the descriptor of a window may come with the welcome
 )
 
 // What a welcome says.

@@ -15,7 +15,7 @@ package wire
 // Bounds of the protocol.
 const (
 	// Version counts changes of what the tables do not show.
-	Version = 1
+	Version = 2
 
 	// MaxPart is the longest data of one C_ function, in bytes.
 	MaxPart = 64 << 20

@@ -12,6 +12,8 @@
 #define _GNU_SOURCE
 #include "client.h"
 
+#include <dirent.h>
+
 enum {
 	GUARD = 64,
 	ROOM = 512,
@@ -242,6 +244,30 @@ static void commands(void)
 	called(p11->C_CloseAllSessions(0));
 }
 
+/* How much of the process's own a file of /proc tells: entries of a folder, or lines with a word. */
+static int entries(const char *folder)
+{
+	int count = 0;
+	DIR *d = opendir(folder);
+	CHECK(d != NULL);
+	while (readdir(d) != NULL)
+		count++;
+	closedir(d);
+	return count;
+}
+
+static int windows(void)
+{
+	char line[512];
+	int count = 0;
+	FILE *maps = fopen("/proc/self/maps", "r");
+	CHECK(maps != NULL);
+	while (fgets(line, sizeof line, maps) != NULL)
+		count += strstr(line, "memfd:") != NULL;
+	fclose(maps);
+	return count;
+}
+
 static void hangs(int number)
 {
 	(void)number;
@@ -263,6 +289,7 @@ int main(int argc, char **argv)
 	CHECK(argc == 3);
 	signal(SIGALRM, hangs);
 	p11 = load(argv[1]);
+	int descriptors = entries("/proc/self/fd");
 	for (int round = 0; round < atoi(argv[2]); round++) {
 		current = "C_Initialize";
 		if (called(p11->C_Initialize(NULL)) != CKR_OK)
@@ -274,6 +301,8 @@ int main(int argc, char **argv)
 		current = "C_Finalize";
 		called(p11->C_Finalize(NULL));
 	}
+	CHECK(entries("/proc/self/fd") == descriptors);
+	CHECK(windows() == 0);
 	printf("calls %lu\nanswers %lu\n", calls, answers);
 	return 0;
 }

@@ -6,6 +6,8 @@
  *	finalize    it does not answer C_Finalize; the same
  *	jump        it answers no call: a thread leaves one by a jump, and is cancelled when it makes the next one
  *	jump-finalize  the same when the next one is C_Finalize
+ *	handler     it answers no call: a handler ends the library, and returns to the call, which is against the rules
+ *	descriptors  the same without room for descriptors: the call goes on waiting, until the library is ended
  */
 #define _GNU_SOURCE
 #include "client.h"
@@ -13,9 +15,10 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdatomic.h>
+#include <sys/resource.h>
 #include <sys/time.h>
 
-enum { CKR_GENERAL_ERROR_ = 5, LONGEST = 13 /* seconds; the library gives up after ten */ };
+enum { CKR_GENERAL_ERROR_ = 5, CKR_FUNCTION_CANCELED_ = 0x50, LONGEST = 13 /* seconds; the library gives up after ten */ };
 
 static CK_FUNCTION_LIST_3_2 *p11;
 
@@ -123,6 +126,57 @@ static void jump_out(void)
 	CHECK(pthread_join(other, &ended) == 0 && pthread_join(thread, &ended) == 0);
 }
 
+static void end_by_signal(int number)
+{
+	(void)number;
+	if (atomic_load(&step) == 1)
+		p11->C_Finalize(NULL);
+	atomic_store(&step, 2);
+}
+
+static void *call_once(void *rv)
+{
+	CK_INFO info;
+	atomic_store(&step, 1);
+	*(CK_RV *)rv = p11->C_GetInfo(&info);
+	return NULL;
+}
+
+static void handler(void)
+{
+	pthread_t thread;
+	CK_RV rv = CKR_OK;
+	struct sigaction action = {.sa_handler = end_by_signal};
+	CHECK(sigaction(SIGUSR1, &action, NULL) == 0);
+	OK(p11->C_Initialize(NULL));
+	CHECK(pthread_create(&thread, NULL, call_once, &rv) == 0);
+	alarm(45);
+	while (atomic_load(&step) != 1)
+		sleep_ms(1);
+	sleep_ms(300);
+	CHECK(pthread_kill(thread, SIGUSR1) == 0 && pthread_join(thread, NULL) == 0);
+	CHECK(atomic_load(&step) == 2 && rv != CKR_OK);
+}
+
+static void descriptors(void)
+{
+	pthread_t thread;
+	CK_RV rv = CKR_OK;
+	OK(p11->C_Initialize(NULL));
+	CHECK(pthread_create(&thread, NULL, call_once, &rv) == 0);
+	alarm(45);
+	sleep_ms(300);
+	struct rlimit before;
+	CHECK(getrlimit(RLIMIT_NOFILE, &before) == 0);
+	CHECK(setrlimit(RLIMIT_NOFILE, &(struct rlimit){0, before.rlim_max}) == 0);
+	sleep_ms(500);
+	CHECK(rv == CKR_OK); /* still waiting */
+	CHECK(setrlimit(RLIMIT_NOFILE, &before) == 0);
+	p11->C_Finalize(NULL);
+	CHECK(pthread_join(thread, NULL) == 0);
+	CHECK(rv == CKR_FUNCTION_CANCELED_);
+}
+
 int main(int argc, char **argv)
 {
 	CHECK(argc == 4 && setenv("ONCELEAF_SOCKET", argv[3], 1) == 0);
@@ -135,6 +189,10 @@ int main(int argc, char **argv)
 		finalize();
 	else if (strncmp(argv[2], "jump", 4) == 0)
 		jump_out();
+	else if (strcmp(argv[2], "handler") == 0)
+		handler();
+	else if (strcmp(argv[2], "descriptors") == 0)
+		descriptors();
 	else
 		return 2;
 	return 0;
