@@ -38,8 +38,8 @@ type window struct {
 	gone bool       // the memory is not there any more
 }
 
-// newWindow gives the window and the file to hand to the client. Nobody can make the file smaller, so that no access to the
-// memory can fail.
+// newWindow gives the window and the file to hand to the client. Its memory is there, and nobody can make the file smaller: no
+// access to it fails, unless the client gives memory back (fallocate(2), FALLOC_FL_PUNCH_HOLE) when the machine has none left.
 func newWindow() (*window, *os.File, error) {
 	fd, err := unix.MemfdCreate("onceleaf-window", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING|unix.MFD_NOEXEC_SEAL)
 	if err == unix.EINVAL { // a kernel before 6.3
