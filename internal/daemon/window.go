@@ -19,6 +19,9 @@ import (
 // One application has at most half of them, and where several users may connect the rule of budget.share holds too.
 const windowsMost = 64
 
+// yieldsMost is how often a thread gives its processor up before it sleeps.
+const yieldsMost = 4
+
 // Operations of futex(2), between processes.
 const (
 	futexWait = 0
@@ -67,15 +70,18 @@ func mapWindow(fd int) ([]byte, error) {
 	return memory, os.NewSyscallError("mmap", err)
 }
 
-// await waits for a request. io.EOF means that the connection has ended.
+// await waits for a request. io.EOF means that the connection has ended. At first it only gives the processor up, to the
+// client as a rule, whose next request may be there when it comes back.
 func (w *window) await() error {
-	for !w.ended.Load() {
+	for yields := 0; !w.ended.Load(); yields++ {
 		switch turn := atomic.LoadUint32(w.Turn()); {
 		case turn == wire.TurnDaemon:
 			w.follow(int(w.CPU()))
 			return nil
 		case turn&wire.TurnGone != 0:
 			return io.EOF
+		case yields < yieldsMost:
+			_, _, _ = unix.Syscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
 		default:
 			waitWhile(w.Turn(), turn)
 		}
