@@ -33,7 +33,8 @@ struct window {
 	unsigned char frame[WINDOW - FRAME - 4];
 };
 
-_Static_assert(offsetof(struct window, size) == FRAME && sizeof(struct window) == WINDOW && sizeof(_Atomic uint32_t) == 4, "as docs/spec/wire.md has it");
+_Static_assert(offsetof(struct window, size) == FRAME && sizeof(struct window) == WINDOW && sizeof(_Atomic uint32_t) == 4,
+	       "as docs/spec/wire.md has it");
 
 /* Nobody can make the file smaller any more, and its memory is there: no access to it fails, unless a daemon is hostile. */
 static bool is_window(int fd)

@@ -363,7 +363,7 @@ func TestLostWindow(t *testing.T) {
 	}
 }
 
-// Who says good-bye, or whose process ends without a word, leaves nothing behind; an answer under way still arrives.
+// Who says good-bye, or whose process ends without a word, leaves nothing behind.
 func TestWindowEnds(t *testing.T) {
 	b := start(t, tokenFolder(t), nil)
 	c := b.client()
